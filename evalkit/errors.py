@@ -15,5 +15,5 @@ class UserError(Exception):
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """A ' Did you mean X?' with the known name closest to `name`, or ''."""
-    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
     return f" Did you mean {close[0]}?" if close else ""

@@ -1,0 +1,43 @@
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.PHONY: help install run test lint types unit bench format clean
+
+help: ## List the targets
+	@grep -E "^[a-z]+:.*## " $(MAKEFILE_LIST) | sed -E "s/:.*## /\t/" | expand -t 12
+
+$(INSTALLED): pyproject.toml
+	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11))" || { echo "evalkit needs Python 3.11 or newer: make PYTHON=python3.12"; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[gguf,dev]"
+	@touch $@
+
+install: $(INSTALLED) ## Make .venv and install evalkit into it
+
+run: $(INSTALLED) ## A real model through the bundled samples of all five benchmarks, and the table
+	$(BIN)/python -m evalkit run +model=smollm2-135m data=sample
+
+test: lint types unit ## Lint, types, tests
+
+lint: $(INSTALLED) ## ruff
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(INSTALLED) ## mypy --strict
+	$(BIN)/mypy
+
+unit: $(INSTALLED) ## pytest
+	$(BIN)/python -m pytest
+
+bench: $(INSTALLED) ## Measure the harness itself: prompt work and time outside the engine
+	$(BIN)/python -m evalkit bench +model=smollm2-135m data=sample
+
+format: $(INSTALLED) ## Format the code
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean: ## Remove everything that the other targets made, but not results/runs
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,65 @@
+"""The command line: `python -m evalkit COMMAND [hydra overrides]`."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import signal
+import sys
+from collections.abc import Sequence
+
+from evalkit import __version__
+from evalkit.errors import UserError, nearest
+
+# Command, and what it does. Each is a module in evalkit.commands with `HELP` and `main`, imported only when
+# called: `--help` must feel instant, and hydra, openai and datasets take seconds to import.
+COMMANDS = {
+    "run": "generate, score, print the table: run +model=NAME",
+    "score": "score a run again, without an engine: score RUN_DIR",
+    "models": "the models that can be named, and what each needs",
+    "benchmarks": "the benchmarks that can be named, and what each is",
+    "bench": "measure the harness itself: prompt work, overhead, against unordered requests",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code (0 done, 1 finished with failures, 2 wrong request, 130)."""
+    # Ending a run from outside is as clean as Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    parser = argparse.ArgumentParser(
+        prog="evalkit",
+        description="Which quantized file of a financial reasoning model to deploy: accuracy, memory and speed.",
+        epilog="commands:\n" + "\n".join(f"  {name:<12}{what}" for name, what in COMMANDS.items())
+        + "\n\n`evalkit COMMAND --help` tells more.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"evalkit {__version__}")
+    parser.add_argument("command", metavar="COMMAND", help="see below")
+    parser.add_argument("arguments", nargs=argparse.REMAINDER, help="the command's own arguments")
+    given = parser.parse_args(arguments)
+    try:
+        return _run(given.command, given.arguments)
+    except UserError as error:
+        print(f"evalkit: {error}", file=sys.stderr)  # noqa: T201
+        return 2
+    except KeyboardInterrupt:
+        print("evalkit: interrupted; the same command goes on where it stopped", file=sys.stderr)  # noqa: T201
+        return 130
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 1
+
+
+def _run(name: str, arguments: list[str]) -> int:
+    if name not in COMMANDS:
+        raise UserError(f"no command '{name}'.{nearest(name, COMMANDS)} Commands: {', '.join(COMMANDS)}")
+    command = importlib.import_module(f"evalkit.commands.{name}")
+    if any(argument in ("-h", "--help") for argument in arguments):
+        print(command.HELP.strip())  # noqa: T201
+        return 0
+    code: int = command.main(arguments)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

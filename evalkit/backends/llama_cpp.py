@@ -1,0 +1,369 @@
+"""llama.cpp as an engine: a child server with continuous batching over slots that keep their prompt cache."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import importlib.metadata
+import importlib.util
+import json
+import secrets
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from evalkit.backends.client import complete, connect
+from evalkit.backends.engine import Completion, EngineDied, EngineUnusable, Sampling
+from evalkit.backends.memory import PeakMemory
+from evalkit.backends.server_process import ServerProcess, free_port, require_free_port
+from evalkit.errors import UserError
+from evalkit.example import Message
+
+if TYPE_CHECKING:
+    from openai import AsyncOpenAI
+
+_CONTEXT_STEP = 256  # llama.cpp pads the KV cache to this many tokens
+_TOKENIZE_TOGETHER = 8
+
+
+@dataclass(frozen=True, slots=True)
+class ServerOptions:
+    """What a server is started with. ``context`` is tokens per slot."""
+
+    model: str
+    slots: int
+    context: int
+    threads: int
+    gpu_layers: int
+    flash_attention: str
+    chat_template: str | None
+    port: int | None
+    key: str
+    repack: bool = True
+    warmup: bool = True
+
+
+class LlamaCpp:
+    """One GGUF file behind llama.cpp's server.
+
+    Args:
+        weights: path of the GGUF file; sha256: of its bytes; provenance: what run.json says of it.
+        chat_template: the Jinja source in force, and whether it is the file's own.
+        trained_context: tokens the model was trained for, the most that a slot may hold (None: not known).
+        max_tokens: the longest answer, in tokens, that the context must have room for.
+        backend: the composed `backend` config.
+        log: where the server's output goes.
+    """
+
+    def __init__(
+        self,
+        *,
+        weights: Path,
+        sha256: str,
+        provenance: Mapping[str, Any],
+        chat_template: str,
+        template_from_file: bool,
+        trained_context: int | None,
+        max_tokens: int,
+        backend: Mapping[str, Any],
+        log: Path,
+    ) -> None:
+        import psutil
+
+        self.slots: int = backend["slots"]
+        self._sha256 = sha256
+        self._provenance = provenance
+        self._template = chat_template
+        self._trained_context = trained_context
+        self._max_tokens = max_tokens
+        self._backend = backend
+        self._binary = _binary(backend.get("binary"))
+        self._timeout = float(backend["timeout"])
+        self._log = log
+        self._memory = PeakMemory()
+        self._server: ServerProcess | None = None
+        self._client: AsyncOpenAI | None = None
+        self._revival = asyncio.Lock()
+        self._load_seconds = 0.0
+        self._options = ServerOptions(
+            model=str(weights),
+            slots=self.slots,
+            context=0,
+            threads=backend["threads"] or psutil.cpu_count(logical=False) or 1,
+            gpu_layers=backend["gpu_layers"],
+            flash_attention=_switch(backend["flash_attention"]),
+            chat_template=None if template_from_file else chat_template,
+            port=backend["port"],
+            key=secrets.token_urlsafe(24),
+        )
+        if self._options.port:
+            require_free_port(self._options.port)
+
+    def identity(self) -> dict[str, Any]:
+        return {
+            "engine": "llama.cpp",
+            "build": _build(self._binary),
+            "weights_sha256": self._sha256,
+            "chat_template_sha256": hashlib.sha256(self._template.encode()).hexdigest(),
+            "flash_attention": self._options.flash_attention,
+            # A context chosen from the data always holds every prompt, so only a given one decides anything.
+            "context": self._backend["context"],
+        }
+
+    def description(self) -> dict[str, Any]:
+        return {
+            "weights": dict(self._provenance),
+            "slots": self.slots,
+            "context_per_slot": self._options.context,
+            "threads": self._options.threads,
+            "gpu_layers": self._options.gpu_layers,
+            "binary": self._binary,
+            "load_seconds": round(self._load_seconds, 3),
+        }
+
+    def peak_memory_bytes(self) -> int | None:
+        return self._memory.bytes or None
+
+    async def tokenize(self, prompts: Sequence[Sequence[Message]]) -> list[list[int]] | None:
+        """The tokens of each prompt as the chat template renders it.
+
+        Asked before `start`, when the context to start with is not known yet, it uses a server of its own
+        with a tiny context: the weights are mapped and not read, so that costs a fraction of a second.
+        """
+        if self._client is not None:
+            return await self._tokenize(prompts)
+        scout = replace(self._options, slots=1, context=_CONTEXT_STEP, repack=False, warmup=False)
+        memory, self._memory = self._memory, PeakMemory()  # the scout's memory is not the model's
+        try:
+            await self._launch(scout)
+            return await self._tokenize(prompts)
+        finally:
+            await self.stop()
+            self._memory = memory
+
+    async def _tokenize(self, prompts: Sequence[Sequence[Message]]) -> list[list[int]]:
+        gate = asyncio.Semaphore(_TOKENIZE_TOGETHER)
+
+        async def one(messages: Sequence[Message]) -> list[int]:
+            body = {"messages": [{"role": m.role, "content": m.content} for m in messages]}
+            async with gate:
+                rendered = await self._post("/apply-template", body)
+                tokens = await self._post(
+                    "/tokenize", {"content": rendered["prompt"], "add_special": True, "parse_special": True}
+                )
+            return list(tokens["tokens"])
+
+        return list(await asyncio.gather(*(one(messages) for messages in prompts)))
+
+    async def _post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        from openai import APIError
+
+        assert self._client is not None
+        root = str(self._client.base_url).removesuffix("/v1/")
+        try:
+            return await self._client.post(f"{root}{path}", cast_to=dict[str, Any], body=dict(body))
+        except APIError as error:
+            assert self._server is not None
+            raise self._server.failure(f"llama.cpp cannot render a prompt ({str(error)[:200]})") from error
+
+    async def start(self, longest_prompt: int | None) -> None:
+        self._options = replace(self._options, context=self._context(longest_prompt))
+        await self._launch(self._options)
+
+    def _context(self, longest_prompt: int | None) -> int:
+        if self._backend["context"]:
+            return int(self._backend["context"])
+        wanted = (longest_prompt or 0) + self._max_tokens
+        padded = -(-wanted // _CONTEXT_STEP) * _CONTEXT_STEP
+        return min(padded, self._trained_context or padded)
+
+    async def _launch(self, options: ServerOptions) -> None:
+        started = time.monotonic()
+        self._server = ServerProcess(self._log, self._memory)
+        if self._binary:
+            address = await self._launch_binary(self._binary, options)
+        else:
+            address = await self._launch_host(options)
+        self._load_seconds = time.monotonic() - started
+        self._client = connect(f"{address}/v1", options.key, self._timeout)
+
+    async def _launch_host(self, options: ServerOptions) -> str:
+        assert self._server is not None
+        line = json.dumps(asdict(options)).encode() + b"\n"
+        await self._server.start([sys.executable, "-m", "evalkit.backends.llama_host"], first_line=line)
+        answer = await self._server.read_line()
+        if not answer:
+            raise self._server.failure("llama.cpp did not start")
+        address: str = json.loads(answer)["address"]
+        return address
+
+    async def _launch_binary(self, binary: str, options: ServerOptions) -> str:
+        assert self._server is not None
+        port = options.port or free_port()
+        leash = [sys.executable, "-m", "evalkit.backends.leash"]
+        template = {"LLAMA_ARG_CHAT_TEMPLATE": options.chat_template} if options.chat_template else {}
+        await self._server.start(
+            [*leash, binary, *_arguments(options, port)], env={"LLAMA_API_KEY": options.key, **template}
+        )
+        address = f"http://127.0.0.1:{port}"
+        await self._until_healthy(address)
+        return address
+
+    async def _until_healthy(self, address: str) -> None:
+        from openai import APIError
+
+        assert self._server is not None
+        async with connect(address, "none", timeout=5) as client:
+            while self._server.alive:
+                try:
+                    await client.get("/health", cast_to=dict[str, Any])
+                except APIError:
+                    await asyncio.sleep(0.1)
+                else:
+                    return
+        raise self._server.failure("llama-server did not start")
+
+    async def complete(self, messages: Sequence[Message], sampling: Sampling, slot: int) -> Completion:
+        client, server = self._client, self._server
+        if client is None or server is None or not server.alive:
+            raise EngineDied("the server has ended")
+        extra = {
+            "id_slot": slot,
+            "cache_prompt": True,
+            "top_k": sampling.top_k,
+            "min_p": sampling.min_p,
+            "repeat_penalty": sampling.repetition_penalty,
+            # Over the whole context, as everybody but llama.cpp means it.
+            "repeat_last_n": self._options.context,
+            "typical_p": 1.0,
+            "mirostat": 0,
+            "dynatemp_range": 0.0,
+            "xtc_probability": 0.0,
+            "dry_multiplier": 0.0,
+            "top_n_sigma": -1.0,
+            "reasoning_format": "none",  # <think> stays in the text, where scoring looks for it
+        }
+        return await complete(client, "model", messages, sampling, extra)
+
+    async def revive(self) -> None:
+        async with self._revival:
+            if self._server is not None and self._server.alive and await self._healthy():
+                return
+            await self.stop()
+            await self._launch(self._options)
+
+    async def _healthy(self) -> bool:
+        from openai import APIError
+
+        assert self._client is not None
+        try:
+            await self._client.with_options(timeout=10).models.list()
+        except APIError:
+            return False
+        return True
+
+    async def stop(self) -> None:
+        server, client, self._server, self._client = self._server, self._client, None, None
+        if server is not None:
+            await server.stop()
+        if client is not None:
+            await client.close()
+
+
+def open_engine(
+    model: Mapping[str, Any], backend: Mapping[str, Any], max_tokens: int, log: Path
+) -> LlamaCpp:
+    """The engine for a GGUF model: fetch the file, read its header, settle the chat template.
+
+    Raises:
+        UserError: the file cannot be had, is no complete GGUF, or has no chat template and none was given.
+    """
+    from evalkit.gguf.header import read_header
+    from evalkit.gguf.summary import summary
+    from evalkit.models.weights import resolve
+
+    weights = resolve(model)
+    header = read_header(weights.path)
+    given = model.get("chat_template")
+    template = _read_template(Path(given)) if given else header.chat_template
+    if not template:
+        raise UserError(
+            f"{weights.path.name} has no chat template: give one with model.chat_template=FILE.jinja"
+        )
+    provenance = {
+        "path": str(weights.path),
+        "origin": weights.origin,
+        "sha256": weights.sha256,
+        "size_bytes": weights.size_bytes,
+        "gguf": summary(header),
+    }
+    return LlamaCpp(
+        weights=weights.path,
+        sha256=weights.sha256,
+        provenance=provenance,
+        chat_template=template,
+        template_from_file=not given,
+        trained_context=header.n_ctx_train,
+        max_tokens=max_tokens,
+        backend=backend,
+        log=log,
+    )
+
+
+def _switch(value: object) -> str:
+    """YAML reads a bare off/on as a truth value."""
+    return {False: "off", True: "on"}[value] if isinstance(value, bool) else str(value)
+
+
+def _read_template(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise UserError(f"model.chat_template: cannot read {path}") from error
+
+
+def _binary(configured: str | None) -> str | None:
+    if not configured:
+        if importlib.util.find_spec("xllamacpp") is None:
+            raise UserError("the llama.cpp engine is not installed: pip install 'evalkit[gguf]', or give backend.binary")
+        return None
+    found = shutil.which(configured)
+    if found is None:
+        raise UserError(f"backend.binary: no executable '{configured}'")
+    return found
+
+
+def _build(binary: str | None) -> str:
+    """The engine's build, as far as it tells: it is part of every generation's key."""
+    if binary is None:
+        return f"xllamacpp {importlib.metadata.version('xllamacpp')}"
+    try:
+        shown = subprocess.run([binary, "--version"], capture_output=True, text=True, timeout=60, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise EngineUnusable(f"{binary} --version: {error}") from error
+    lines = (shown.stdout + shown.stderr).splitlines()
+    return next((line.strip() for line in lines if "version" in line), Path(binary).name)
+
+
+def _arguments(options: ServerOptions, port: int) -> list[str]:
+    """llama-server's command line for our options; the key goes through the environment."""
+    arguments = [
+        *("--model", options.model),
+        *("--host", "127.0.0.1", "--port", str(port)),
+        *("--parallel", str(options.slots), "--ctx-size", str(options.context * options.slots)),
+        *("--threads", str(options.threads), "--threads-batch", str(options.threads)),
+        *("--flash-attn", options.flash_attention),
+        *("--cache-ram", "0", "--reasoning-format", "none", "--jinja", "--no-context-shift", "--no-webui"),
+    ]
+    if options.gpu_layers >= 0:
+        arguments += ["--n-gpu-layers", str(options.gpu_layers)]
+    if not options.repack:
+        arguments.append("--no-repack")
+    if not options.warmup:
+        arguments.append("--no-warmup")
+    return arguments

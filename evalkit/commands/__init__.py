@@ -1,0 +1,1 @@
+"""One module per command: `HELP`, the text of --help, and `main(arguments) -> exit code`."""

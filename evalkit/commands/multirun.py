@@ -1,0 +1,43 @@
+"""`evalkit run -m`: Hydra's own multirun, with any of its launchers and sweepers."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from evalkit.config import normalized
+from evalkit.paths import CONFIGS
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+
+def multirun(overrides: Sequence[str]) -> int:
+    """Run every combination of the overrides; returns the worst of their exit codes."""
+    import hydra
+
+    codes: list[int] = []
+
+    def job(config: DictConfig) -> int:
+        codes.append(_job(config))
+        return codes[-1]
+
+    with tempfile.TemporaryDirectory(prefix="evalkit-multirun-") as scratch:
+        # Hydra keeps a copy of the sweep's config; a run's folder has its own, so this one may go.
+        sys.argv = ["evalkit run", *normalized(overrides), "-m", f"hydra.sweep.dir={scratch}"]
+        hydra.main(config_path=str(CONFIGS), config_name="config", version_base=None)(job)()
+    return max(codes, default=0)
+
+
+def _job(config: DictConfig) -> int:
+    from evalkit.commands.run import run
+    from evalkit.errors import UserError
+
+    try:
+        return run(config)
+    except UserError as error:
+        # One impossible combination must not stop the others.
+        print(f"evalkit: {error}", file=sys.stderr)
+        return 2

@@ -1,0 +1,64 @@
+"""`evalkit run`: a model through the benchmarks, and the table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+HELP = """
+usage: evalkit run +model=NAME [KEY=VALUE ...]
+
+Generate answers, score them, print the comparison table. Called again after any interruption, the same
+command goes on where it stopped.
+
+  +model=NAME              `evalkit models` lists them; +model=gguf model.path=FILE for a file of your own
+  benchmark=[A,B]          default: all five; `evalkit benchmarks` lists them
+  data=hub|local|sample    hub: pinned downloads (default); local: data.dir=PATH; sample: the bundled records
+  limit=N                  scored items per benchmark; a larger limit contains the smaller
+  sampling=item|group      group: whole pages, dialogues, files until the limit is reached
+  protocol=NAME            greedy (default), fin-r1-paper, fin-r1-card; protocol.max_tokens=N ...
+  backend.slots=N          requests decoded together; also backend.context, .threads, .binary, .port
+  run_dir=PATH             default: results/runs/<model>/<run id>
+  -m ...                   Hydra's multirun over anything: -m +model=fin-r1-q4_k,fin-r1-q8_0
+
+examples:
+  evalkit run +model=smollm2-135m data=sample
+  evalkit run +model=fin-r1-q4_k benchmark=[finqa,tfns] limit=200
+  evalkit run +model=replay model.path=outputs.jsonl benchmark=finqa data=local data.dir=DIR
+
+exit code: 0 done, 1 finished but some examples could not be generated, 2 wrong request, 130 interrupted
+"""
+
+
+def main(arguments: Sequence[str]) -> int:
+    from evalkit.config import compose
+
+    flags = {"-m", "--multirun"}
+    overrides = [argument for argument in arguments if argument not in flags]
+    if len(overrides) < len(arguments):
+        from evalkit.commands.multirun import multirun
+
+        return multirun(overrides)
+    return run(compose(overrides))
+
+
+def run(config: DictConfig) -> int:
+    """One run of a composed config; returns the exit code."""
+    from rich.console import Console
+
+    from evalkit.backends.engine import EngineUnusable
+    from evalkit.config import to_dict
+    from evalkit.report.conclude import conclude
+    from evalkit.report.console import output_console
+    from evalkit.runner.run import execute
+
+    messages = Console(stderr=True)
+    try:
+        finished = execute(to_dict(config), messages)
+    except EngineUnusable as error:
+        messages.print(f"evalkit: {error}; finished answers are kept, the same command goes on", markup=False)
+        return 1
+    return conclude(finished, "financial", output_console())

@@ -1,0 +1,35 @@
+"""`evalkit score`: the rules again, over the records of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+HELP = """
+usage: evalkit score RUN_DIR [rules=all|NAME|[A,B]] [data.dir=PATH]
+
+Score a finished or partial run again, without an engine: rewrites its scores.jsonl, results.json and table.
+The default rule `financial` is always among them.
+
+  rules=all                every rule there is
+  data.dir=PATH            where the local data is now, if it has moved since the run
+
+exit code: 0 done, 1 some examples have no answer, 2 wrong request
+"""
+
+
+def main(arguments: Sequence[str]) -> int:
+    from pathlib import Path
+
+    from evalkit.errors import UserError
+    from evalkit.report.conclude import conclude
+    from evalkit.report.console import output_console
+    from evalkit.runner.run import finished_run
+
+    if not arguments:
+        raise UserError("score: give the run's folder: evalkit score RUN_DIR")
+    options = dict(argument.partition("=")[::2] for argument in arguments[1:])
+    unknown = sorted(options.keys() - {"rules", "data.dir"})
+    if unknown:
+        raise UserError(f"score: no such setting: '{unknown[0]}' (rules=..., data.dir=...)")
+    finished = finished_run(Path(arguments[0]), options.get("data.dir"))
+    return conclude(finished, options.get("rules", "financial"), output_console())

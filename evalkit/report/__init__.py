@@ -1,0 +1,1 @@
+"""From scores to what people read: results.json, tables."""

@@ -1,0 +1,71 @@
+"""The end of a run: score it, write what is derived, print the table and what went wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Console
+
+from evalkit.report.results import Result, results, results_json
+from evalkit.report.table import comparison, to_csv, to_markdown, to_terminal
+from evalkit.runner.folder import write_atomically
+from evalkit.runner.run import Finished
+from evalkit.runner.scoring import Score, chosen_rules, score_records, write_scores
+from evalkit.runner.session import cost_line
+
+DEFAULT_RULE = "financial"
+
+
+def conclude(finished: Finished, rules: str, console: Console) -> int:
+    """Score and report a run; returns the exit code: 1 if examples have no answer, else 0."""
+    scores = score_records(finished.records, finished.data, chosen_rules(rules, DEFAULT_RULE))
+    found = results(scores, finished.data)
+    grid = comparison(finished.config, found, DEFAULT_RULE)
+    folder = finished.path
+    write_scores(folder / "scores.jsonl", scores)
+    write_atomically(
+        folder / "results.json",
+        _json(results_json(found, finished.config, finished.data, finished.run)),
+    )
+    write_atomically(folder / "table.md", to_markdown(grid))
+    write_atomically(folder / "table.csv", to_csv(grid))
+    console.print(to_terminal(grid, console.width))
+    for note in grid.notes:
+        console.print(note, style="dim", highlight=False, markup=False)
+    mine = [result for result in found if result.rule == DEFAULT_RULE]
+    for line in [*_shortfalls(finished, mine, scores), cost_line(finished.run["measured"])]:
+        if line:
+            console.print(line, highlight=False, markup=False)
+    return int(any(score.failed for score in scores) or _missing(finished, mine) > finished.left_out)
+
+
+def _json(content: dict[str, object]) -> str:
+    import json
+
+    return json.dumps(content, ensure_ascii=False, indent=2) + "\n"
+
+
+def _missing(finished: Finished, found: Sequence[Result]) -> int:
+    items = sum(len(loaded.examples) for loaded in finished.data.values())
+    return items - sum(result.items - result.left_out for result in found)
+
+
+def _shortfalls(finished: Finished, found: Sequence[Result], scores: Sequence[Score]) -> list[str]:
+    """What the table's reader must know: what was not generated, not scored, left out, and why."""
+    lines = []
+    unscored = sum(result.unscored for result in found)
+    if unscored:
+        lines.append(f"{unscored} free-text answers are unscored: no judge is configured")
+    reasons: dict[str, int] = {}
+    for score in scores:
+        if score.failed and score.rule == DEFAULT_RULE:
+            reasons[score.verdict.note] = reasons.get(score.verdict.note, 0) + 1
+    for reason, count in sorted(reasons.items()):
+        hint = "; give a larger backend.context" if reason == "context_overflow" else ""
+        lines.append(f"{count} examples have no answer: {reason}{hint}")
+    if finished.left_out:
+        lines.append(f"{finished.left_out} examples have no recorded output and are left out, not scored 0")
+    missing = _missing(finished, found) - finished.left_out
+    if missing > 0:
+        lines.append(f"{missing} examples have not been generated yet: the run is partial")
+    return lines

@@ -1,0 +1,147 @@
+"""The comparison table: this run beside the published rows. Terminal, Markdown, CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+
+from evalkit.report.published import Published, read_published
+from evalkit.report.results import Result, average
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """A table as text: header, rows, and the notes that belong below it."""
+
+    header: list[str]
+    rows: list[list[str]]
+    notes: list[str]
+
+
+def comparison(config: Mapping[str, Any], found: Sequence[Result], rule: str) -> Grid:
+    """This run's row above the published ones, with the columns of the published table.
+
+    Measured cells are per cent ± one standard error (clustered), published ones as printed.
+    """
+    published = read_published()
+    columns = published.benchmarks
+    titles = [published.titles[name] for name in columns]
+    header = ["Model", "Parameters", *titles, "Average", "n", "unscored", "failed", "Source"]
+    mine = {result.benchmark: result for result in found if result.rule == rule}
+    notes = [
+        f"Measured cells: % ± one standard error, clustered by page, dialogue or file; rule `{rule}`, "
+        f"protocol {config['protocol']['name']}, data {config['data']['source']}."
+    ]
+    rows = [_measured_row(config, [mine.get(name) for name in columns], notes)]
+    rows += [_published_row(row, published, notes) for row in published.rows]
+    notes.append(published.source_note)
+    return Grid(header, rows, list(dict.fromkeys(notes)))
+
+
+def _measured_row(config: Mapping[str, Any], cells: Sequence[Result | None], notes: list[str]) -> list[str]:
+    present = [cell for cell in cells if cell is not None]
+    model = config["model"]
+    return [
+        str(model["title"]),
+        _parameters(model.get("parameters")),
+        *(_cell(cell) for cell in cells),
+        _average(present, len(cells), notes),
+        str(sum(cell.n for cell in present)),
+        str(sum(cell.unscored for cell in present)),
+        str(sum(cell.failed for cell in present)),
+        "this run",
+    ]
+
+
+def _cell(result: Result | None) -> str:
+    if result is None:
+        return "-"
+    if result.accuracy is None:
+        return f"unscored ({result.unscored})" if result.unscored else "failed"
+    return f"{percent(result.accuracy, result.stderr)} (n={result.n})"
+
+
+def percent(value: float, error: float | None) -> str:
+    """A fraction as per cent with its standard error, e.g. `45.0 ± 3.1`."""
+    return f"{100 * value:.1f} ± {100 * error:.1f}" if error is not None else f"{100 * value:.1f}"
+
+
+def _average(present: Sequence[Result], of: int, notes: list[str]) -> str:
+    mean = average(present)
+    if mean is None:
+        return "-"
+    scored = sum(result.accuracy is not None for result in present)
+    text = percent(*mean)
+    if scored < of:
+        notes.append(f"An average over fewer than {of} benchmarks is not comparable with the published ones.")
+        return f"{text} ({scored} of {of})"
+    return text
+
+
+def _parameters(count: int | None) -> str:
+    if not count:
+        return "-"
+    return f"{count / 1e9:.0f}B" if count >= 1e9 else f"{count / 1e6:.0f}M"
+
+
+def _published_row(row: Mapping[str, Any], published: Published, notes: list[str]) -> list[str]:
+    printed = float(row["average"])
+    mean = published.mean(row)
+    mark = ""
+    # The printed average has one decimal, so it may differ from the exact mean by half a unit of it.
+    if abs(mean - printed) > 0.05 + 1e-9:
+        mark = "†"
+        notes.append(f"† {row['title']}: printed average {printed}, but its five scores average {mean:.2f}.")
+    return [
+        str(row["title"]),
+        str(row["parameters"]),
+        *(f"{row['scores'][name]:.1f}" for name in published.benchmarks),
+        f"{printed:.1f}{mark}",
+        "-",
+        "-",
+        "-",
+        "published",
+    ]
+
+
+def to_markdown(grid: Grid) -> str:
+    """The table as GitHub-flavoured Markdown."""
+
+    def line(cells: Sequence[str]) -> str:
+        return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+    rule = "|" + "|".join([" --- "] * len(grid.header)) + "|"
+    body = [line(grid.header), rule, *(line(row) for row in grid.rows)]
+    return "\n".join([*body, "", *(f"{note}  " for note in grid.notes)]) + "\n"
+
+
+def to_csv(grid: Grid) -> str:
+    """The table as CSV, without the notes."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(grid.header)
+    writer.writerows(grid.rows)
+    return text.getvalue()
+
+
+_WIDE = 140
+_ONLY_WHEN_WIDE = ("Parameters", "n", "unscored", "failed", "Source")
+
+
+def to_terminal(grid: Grid, width: int) -> Table:
+    """The table for rich, without the lesser columns where `width` characters cannot hold them all."""
+    shown = [i for i, name in enumerate(grid.header) if width >= _WIDE or name not in _ONLY_WHEN_WIDE]
+    table = Table(box=SIMPLE_HEAD)
+    for index in shown:
+        header = grid.header[index].replace("Finance-Instruct-", "Finance-\nInstruct-")
+        table.add_column(header, justify="left" if index == 0 else "right", overflow="fold")
+    for number, row in enumerate(grid.rows):
+        cells = [row[index].replace(" (", "\n(") for index in shown]
+        table.add_row(*cells, style="bold" if number == 0 else "", end_section=number == 0)
+    return table

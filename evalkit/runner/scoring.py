@@ -1,0 +1,106 @@
+"""The cheap stage: rules over records. It can be run again at any time, without an engine."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from evalkit.backends.engine import CONTEXT_OVERFLOW
+from evalkit.benchmarks import Loaded
+from evalkit.errors import UserError, nearest
+from evalkit.example import Example
+from evalkit.runner.folder import write_atomically
+from evalkit.runner.record import Generation
+from evalkit.scorers import Rule, get_rule, rule_names
+from evalkit.scorers.verdict import Output, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """One rule's verdict on one record, with what reports group by."""
+
+    record: Generation
+    example: Example
+    rule: str
+    verdict: Verdict
+
+    @property
+    def failed(self) -> bool:
+        """Whether there is no answer to judge, through no doing of the model's."""
+        return self.record.error is not None
+
+    def line(self) -> str:
+        fields = {
+            "benchmark": self.record.benchmark,
+            "id": self.record.id,
+            "turn": self.record.turn,
+            "sample": self.record.sample,
+            "rule": self.rule,
+            "extracted": self.verdict.extracted,
+            "span": self.verdict.span,
+            "correct": self.verdict.correct,
+            "score": self.verdict.score,
+            "failure": self.verdict.failure,
+            "note": self.verdict.note,
+        }
+        return json.dumps(fields, ensure_ascii=False) + "\n"
+
+
+def chosen_rules(names: str | Sequence[str], default: str = "financial") -> list[str]:
+    """The rules meant by `all`, a name, or several; the default rule is always among them.
+
+    Raises:
+        UserError: there is no such rule.
+    """
+    known = rule_names()
+    wanted = names.strip("[]").split(",") if isinstance(names, str) else list(names)
+    wanted = [name.strip() for name in wanted if name.strip()]
+    if wanted == ["all"]:
+        wanted = known
+    for name in wanted:
+        if name not in known:
+            raise UserError(f"no rule named '{name}'.{nearest(name, known)} Known: {', '.join(known)}")
+    return list(dict.fromkeys([default, *wanted]))
+
+
+def score_records(
+    records: Iterable[Generation], data: Mapping[str, Loaded], rules: Sequence[str]
+) -> list[Score]:
+    """Every record under every rule that applies to its kind of gold answer, in the examples' order."""
+    by_name = {record.name: record for record in records}
+    loaded_rules = {name: get_rule(name) for name in rules}
+    scores = []
+    for benchmark in data.values():
+        for example in benchmark.examples:
+            sample = 0
+            while record := by_name.get((example.benchmark, example.id, example.turn, sample)):
+                scores += _score(record, example, loaded_rules)
+                sample += 1
+    return scores
+
+
+def _score(record: Generation, example: Example, rules: Mapping[str, Rule]) -> list[Score]:
+    scores = []
+    for name, rule in rules.items():
+        verdict = _failed(record) or rule(_output(record), example.gold)
+        if verdict is not None:
+            scores.append(Score(record, example, name, verdict))
+    return scores
+
+
+def _output(record: Generation) -> Output:
+    return Output(record.text or "", truncated=record.finish_reason == "length")
+
+
+def _failed(record: Generation) -> Verdict | None:
+    if record.error is None:
+        return None
+    kind = record.error if record.error == CONTEXT_OVERFLOW else "engine_error"
+    return Verdict(None, None, None, kind, record.error)  # type: ignore[arg-type]
+
+
+def write_scores(path: Path, scores: Iterable[Score]) -> None:
+    """scores.jsonl: one line per record and rule."""
+    write_atomically(path, "".join(score.line() for score in scores))
