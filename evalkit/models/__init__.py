@@ -1,0 +1,1 @@
+"""Which weights a model config means, and how they get onto this machine."""
