@@ -28,8 +28,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     parser = argparse.ArgumentParser(
         prog="evalkit",
-        description="Which quantized file of a financial reasoning model to deploy: accuracy, memory and speed.",
-        epilog="commands:\n" + "\n".join(f"  {name:<12}{what}" for name, what in COMMANDS.items())
+        description="Which quantized file of a financial reasoning model to deploy, by accuracy and memory.",
+        epilog="commands:\n"
+        + "\n".join(f"  {name:<12}{what}" for name, what in COMMANDS.items())
         + "\n\n`evalkit COMMAND --help` tells more.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

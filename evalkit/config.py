@@ -77,7 +77,9 @@ def _explain(error: BaseException, overrides: Sequence[str]) -> str:
         known = names(group) if group else []
         return f"no {group or 'config'} named '{name}'.{nearest(name, known)} Known: {', '.join(known)}"
     if isinstance(error, OverrideParseException):
-        return f"cannot read the override '{error.override}': write KEY=VALUE, and quote what has special signs"
+        return (
+            f"cannot read the override '{error.override}': write KEY=VALUE, and quote what has special signs"
+        )
     culprit = _unknown_key(overrides)
     if culprit:
         return f"no such setting: '{culprit}'.{nearest(culprit, _known_keys())} See `evalkit run --help`"

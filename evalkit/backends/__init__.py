@@ -1,1 +1,1 @@
-"""Ways to get a completion: one OpenAI-protocol client, one file per way of starting an engine, and replay."""
+"""Ways to get a completion: one OpenAI-protocol client, one file per kind of engine, and replay."""

@@ -275,9 +275,7 @@ class LlamaCpp:
             await client.close()
 
 
-def open_engine(
-    model: Mapping[str, Any], backend: Mapping[str, Any], max_tokens: int, log: Path
-) -> LlamaCpp:
+def open_engine(model: Mapping[str, Any], backend: Mapping[str, Any], max_tokens: int, log: Path) -> LlamaCpp:
     """The engine for a GGUF model: fetch the file, read its header, settle the chat template.
 
     Raises:
@@ -330,7 +328,9 @@ def _read_template(path: Path) -> str:
 def _binary(configured: str | None) -> str | None:
     if not configured:
         if importlib.util.find_spec("xllamacpp") is None:
-            raise UserError("the llama.cpp engine is not installed: pip install 'evalkit[gguf]', or give backend.binary")
+            raise UserError(
+                "the llama.cpp engine is not installed: pip install 'evalkit[gguf]', or give backend.binary"
+            )
         return None
     found = shutil.which(configured)
     if found is None:

@@ -12,9 +12,7 @@ from evalkit.backends.engine import Engine
 from evalkit.errors import UserError
 
 
-def open_engine(
-    model: Mapping[str, Any], backend: Mapping[str, Any], max_tokens: int, log: Path
-) -> Engine:
+def open_engine(model: Mapping[str, Any], backend: Mapping[str, Any], max_tokens: int, log: Path) -> Engine:
     """An engine for `model`, not started yet. Fetches its weights.
 
     Raises:

@@ -80,8 +80,8 @@ def _parse(line: bytes, where: str) -> tuple[tuple[str | None, str, int | None, 
     for field, kind in kinds.items():
         value = fields.get(field) if isinstance(fields, dict) else None
         if not isinstance(value, kind):
-            raise UserError(f"{where}: field {field}: expected {kind[0].__name__}, got {json.dumps(value)[:60]}")
+            raise UserError(
+                f"{where}: field {field}: expected {kind[0].__name__}, got {json.dumps(value)[:60]}"
+            )
     name = (fields.get("benchmark"), fields["id"], fields.get("turn"), fields.get("sample") or 0)
     return name, Completion(fields["text"], fields.get("finish_reason") or "stop")
-
-

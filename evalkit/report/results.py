@@ -107,10 +107,12 @@ def results_json(
         "versions": {name: run["schema"] for name in by_task},
         "n-shot": dict.fromkeys(by_task, 0),
         "n-samples": {
-            name: {"original": data[name].provenance.get("items"), "effective": first[name].n} for name in by_task
+            name: {"original": data[name].provenance.get("items"), "effective": first[name].n}
+            for name in by_task
         },
         "higher_is_better": {
-            name: {f"acc,{result.rule}": True for result in found if result.benchmark == name} for name in by_task
+            name: {f"acc,{result.rule}": True for result in found if result.benchmark == name}
+            for name in by_task
         },
         "model_name": config["model"]["name"],
         "git_hash": run["evalkit"]["git_commit"],

@@ -242,7 +242,9 @@ def replay(
     writer.append(fresh)
     writer.close()
     if not answers.records:
-        raise UserError(f"{source.path}: none of its {len(source.outputs)} outputs belongs to an example of this run")
+        raise UserError(
+            f"{source.path}: none of its {len(source.outputs)} outputs belongs to an example of this run"
+        )
     now = _now()
     run = {
         **provenance(config, {name: loaded.provenance for name, loaded in data.items()}),

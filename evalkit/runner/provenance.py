@@ -21,7 +21,9 @@ def provenance(config: Mapping[str, Any], data: Mapping[str, Mapping[str, Any]])
     return {
         "schema": SCHEMA,
         "evalkit": {"version": __version__, "git_commit": git_commit()},
-        "model": {key: model.get(key) for key in ("name", "title", "family", "parameters", "licence", "recipe")},
+        "model": {
+            key: model.get(key) for key in ("name", "title", "family", "parameters", "licence", "recipe")
+        },
         "protocol": config["protocol"],
         "sampling": sampling(config).as_dict(),
         "seed": config["seed"],

@@ -55,9 +55,7 @@ class Generation:
         return json.dumps(fields, ensure_ascii=False) + "\n"
 
 
-def generation(
-    request: Request, key: str, messages: Sequence[Message], completion: Completion
-) -> Generation:
+def generation(request: Request, key: str, messages: Sequence[Message], completion: Completion) -> Generation:
     """The record of one finished request."""
     example = request.example
     return Generation(

@@ -1,0 +1,61 @@
+"""`evalkit bench`: what the order of requests saves, and what the harness itself costs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+HELP = """
+usage: evalkit bench +model=NAME [KEY=VALUE ...]
+
+Measure the harness: the same requests once in evalkit's order (a page stays on a slot) and once fired at
+the same server as they come, with as many in flight. Prints the prompt tokens computed over the distinct
+ones (1.00 would be perfect reuse), seconds, and the share of time outside the engine. Takes the arguments
+of `run`; answers are cut to 16 tokens unless protocol.max_tokens is given, because prompts are the subject.
+
+example:
+  evalkit bench +model=smollm2-135m data=sample benchmark=[finqa,convfinqa]
+"""
+
+
+def main(arguments: Sequence[str]) -> int:
+    import asyncio
+    import tempfile
+    from pathlib import Path
+
+    from rich.console import Console
+    from rich.table import Table
+
+    from evalkit.config import compose, to_dict
+    from evalkit.report.console import output_console
+    from evalkit.runner.run import execute
+    from evalkit.runner.unordered import unordered
+
+    short = [] if any(a.startswith("protocol.max_tokens=") for a in arguments) else ["protocol.max_tokens=16"]
+    with tempfile.TemporaryDirectory(prefix="evalkit-bench-") as scratch:
+        ordered_dir = str(Path(scratch) / "ordered")
+        config = to_dict(compose([*arguments, *short, f"run_dir={ordered_dir}"]))
+        ordered = execute(config, Console(stderr=True)).run["measured"]
+        plain = asyncio.run(unordered(config, Path(scratch) / "unordered.log"))
+    distinct = ordered["prompt_tokens_distinct"]
+    table = Table("order", "prompt tokens computed", "/ distinct", "seconds", "outside the engine", box=None)
+    for name, figures in (("evalkit", ordered), ("as they come", plain)):
+        table.add_row(name, *_cells(figures, distinct))
+    console = output_console()
+    console.print(table)
+    console.print(
+        f"as they come / evalkit: prompt tokens {_ratio(plain, ordered, 'prompt_tokens_computed')}, "
+        f"seconds {_ratio(plain, ordered, 'wall_seconds')}; distinct prompt tokens {distinct}",
+        highlight=False,
+    )
+    return 0
+
+
+def _cells(figures: dict[str, Any], distinct: int) -> list[str]:
+    computed, wall = figures["prompt_tokens_computed"], figures["wall_seconds"]
+    outside = 1 - figures["engine_seconds"] / wall
+    return [str(computed), f"{computed / distinct:.3f}", f"{wall:.1f}", f"{outside:.2%}"]
+
+
+def _ratio(a: dict[str, Any], b: dict[str, Any], name: str) -> str:
+    return f"{a[name] / b[name]:.2f}"
