@@ -127,7 +127,7 @@ def _flat(node: Any, prefix: str = "") -> Iterator[str]:  # noqa: ANN401 - any O
     if not isinstance(node, DictConfig):
         return
     for key in node:
-        name = f"{prefix}{key}"
+        name = f"{prefix}{key!s}"
         yield name
         child = node._get_node(str(key))
         yield from _flat(child, f"{name}.")

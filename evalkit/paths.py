@@ -1,4 +1,4 @@
-"""Where the files that ship with the package are: in a checkout at its top level, in a wheel as package data."""
+"""Where the files that ship with the package are: a checkout's top level, or a wheel's package data."""
 
 from __future__ import annotations
 

@@ -104,7 +104,7 @@ def results_json(
     return {
         "results": by_task,
         "configs": {name: dict(config["benchmark"][name]) for name in by_task},
-        "versions": {name: run["schema"] for name in by_task},
+        "versions": dict.fromkeys(by_task, run["schema"]),
         "n-shot": dict.fromkeys(by_task, 0),
         "n-samples": {
             name: {"original": data[name].provenance.get("items"), "effective": first[name].n}

@@ -44,13 +44,7 @@ def kept_records(folder: RunFolder) -> list[Generation]:
 def _answers(
     config: Mapping[str, Any], identity: Mapping[str, Any], folder: RunFolder, requests: Sequence[Request]
 ) -> Answers:
-    base = sampling(config)
-    answers = Answers(
-        kept_records(folder),
-        identity,
-        dict.fromkeys(config["benchmark"], base),
-        config["protocol"]["system"],
-    )
+    answers = Answers(kept_records(folder), identity, sampling(config), config["protocol"]["system"])
     stale = answers.stale(requests)
     if stale:
         raise UserError(

@@ -11,6 +11,8 @@ from typing import Any
 from evalkit import __version__
 from evalkit.runner.settings import sampling
 
+_MODEL_FACTS = ("name", "title", "family", "parameters", "licence", "recipe")
+
 SCHEMA = 1
 """Version of run.json, generations.jsonl and scores.jsonl."""
 
@@ -21,9 +23,7 @@ def provenance(config: Mapping[str, Any], data: Mapping[str, Mapping[str, Any]])
     return {
         "schema": SCHEMA,
         "evalkit": {"version": __version__, "git_commit": git_commit()},
-        "model": {
-            key: model.get(key) for key in ("name", "title", "family", "parameters", "licence", "recipe")
-        },
+        "model": {key: model.get(key) for key in _MODEL_FACTS},
         "protocol": config["protocol"],
         "sampling": sampling(config).as_dict(),
         "seed": config["seed"],

@@ -26,13 +26,13 @@ _DEATHS_WITHOUT_AN_ANSWER = 5  # then it is the server and not the request
 
 
 class Answers:
-    """What is known of each request: its record once finished, else its messages and key as far as they are."""
+    """What is known of each request: its record once finished, else its messages and key."""
 
     def __init__(
         self,
         records: Iterable[Generation],
         identity: Mapping[str, Any],
-        sampling: Mapping[str, Sampling],
+        sampling: Sampling,
         system: str | None,
     ) -> None:
         self._records = {record.name: record for record in records}
@@ -45,7 +45,7 @@ class Answers:
         return messages_of(request, self._system, self._texts)
 
     def sampling(self, request: Request) -> Sampling:
-        return seeded(self._sampling[request.example.benchmark], request)
+        return seeded(self._sampling, request)
 
     def key(self, request: Request, messages: tuple[Message, ...]) -> str:
         return generation_key(self._identity, messages, self.sampling(request), request.sample)

@@ -26,10 +26,7 @@ async def unordered(config: Mapping[str, Any], log: Path) -> dict[str, float]:
     """
     requests = wanted(config, load_data(config))
     engine = open_engine(config["model"], config["backend"], max_tokens(config), log)
-    base = sampling(config)
-    answers = Answers(
-        [], engine.identity(), dict.fromkeys(config["benchmark"], base), config["protocol"]["system"]
-    )
+    answers = Answers([], engine.identity(), sampling(config), config["protocol"]["system"])
     clock = EngineClock()
     gate = asyncio.Semaphore(engine.slots)
 

@@ -1,0 +1,109 @@
+"""ConvFinQA: dialogues of numerical questions about a page of an annual report; every turn has a gold.
+
+Chen et al. 2022, arXiv 2210.03849. A record is FinQA's page with ``"annotation": {"dialogue_break": ["what
+was revenue in 2007?", "and in 2005?", ...], "turn_program": ["60.94", "25.14", ...], "exe_ans_list":
+[60.94, ...]}``.
+
+Three protocols are in use and their scores are not comparable, so the protocol is an option, ``history``:
+``gold`` (each turn sees the gold answers of the earlier ones, as in HELM), ``own`` (it sees the model's own
+answers), ``last`` (one prompt that lists the questions and asks for the last answer, as in Program of
+Thoughts).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import partial
+from typing import Any, Literal
+
+from evalkit.benchmarks import pages
+from evalkit.benchmarks.prompts import render
+from evalkit.benchmarks.records import Record
+from evalkit.benchmarks.sampling import Unit
+from evalkit.errors import UserError
+from evalkit.example import Example, Message, OwnAnswer
+
+IDS: Literal["upstream", "content"] = "upstream"
+
+
+@dataclass(frozen=True, slots=True)
+class Dialogue:
+    """A page and the questions asked of it, with one program and one executed answer per turn."""
+
+    id: str
+    filename: str
+    page: dict[str, Any]
+    questions: list[str]
+    programs: list[str]
+    values: list[float | bool]
+
+
+def unit(record: Record, config: Mapping[str, Any]) -> Unit:
+    """One dialogue: an example per turn, or one in all under ``history=last``.
+
+    Raises UserError for a malformed record or an unknown history.
+    """
+    history, prompt = config.get("history", "gold"), config["prompt"]
+    if history not in ("gold", "own", "last"):
+        raise UserError(f"benchmark.convfinqa.history={history}: choose gold, own or last")
+    dialogue = _dialogue(record)
+    size = 1 if history == "last" else len(dialogue.questions)
+    return Unit(dialogue.id, dialogue.filename, size, partial(_build, dialogue, history, prompt))
+
+
+def _dialogue(record: Record) -> Dialogue:
+    questions = record.texts("annotation.dialogue_break")
+    programs = record.texts("annotation.turn_program")
+    values = record.answers("annotation.exe_ans_list")
+    if not questions:
+        raise record.error("annotation.dialogue_break", "at least one question")
+    if len(programs) != len(questions):
+        raise record.error("annotation.turn_program", f"one program for each of {len(questions)} questions")
+    if len(values) != len(questions):
+        raise record.error("annotation.exe_ans_list", f"one answer for each of {len(questions)} questions")
+    return Dialogue(
+        record.filled("id"), record.filled("filename"), pages.page(record), questions, programs, values
+    )
+
+
+def _build(dialogue: Dialogue, history: str, prompt: str) -> list[Example]:
+    """The examples of a dialogue in the order of its turns; each extends the messages of the one before."""
+    last = len(dialogue.questions) - 1
+    if history == "last":
+        return [_example(dialogue, last, history, [_ask(dialogue, last, history, prompt)])]
+    examples: list[Example] = []
+    messages: list[Message | OwnAnswer] = []
+    for turn, value in enumerate(dialogue.values):
+        messages.append(_ask(dialogue, turn, history, prompt))
+        examples.append(_example(dialogue, turn, history, messages))
+        messages.append(OwnAnswer(turn) if history == "own" else Message("assistant", plain(value)))
+    return examples
+
+
+def _ask(dialogue: Dialogue, turn: int, history: str, prompt: str) -> Message:
+    values = {"history": history, "turn": turn, "questions": dialogue.questions, **dialogue.page}
+    return Message("user", render("convfinqa", prompt, **values))
+
+
+def _example(dialogue: Dialogue, turn: int, history: str, messages: list[Message | OwnAnswer]) -> Example:
+    program = dialogue.programs[turn]
+    gold = pages.gold(dialogue.values[turn], question=dialogue.questions[turn], program=program)
+    facets = {
+        "depth": turn,
+        "history": history,
+        "kind": "double" if dialogue.id.startswith("Double") else "single",
+        "steps": pages.steps(program),
+    }
+    return Example(
+        "convfinqa", dialogue.id, tuple(messages), gold, dialogue.filename, turn=turn, facets=facets
+    )
+
+
+def plain(value: float | bool) -> str:
+    """A gold as an assistant would write it: exact digits, no exponent, no '.0' ("0.0787", "6305", "yes")."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    text = format(Decimal(repr(value)), "f")
+    return text.removesuffix(".0") if text != "-0.0" else "0"

@@ -1,0 +1,1 @@
+"""One module a rule: its docstring defines it, its function `score` applies it."""

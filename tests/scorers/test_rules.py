@@ -1,0 +1,161 @@
+"""Every rule: the seam, the published behaviour with its faults, and hostile input."""
+
+from __future__ import annotations
+
+import random
+import time
+
+import pytest
+
+from evalkit.errors import UserError
+from evalkit.example import ChoiceGold, Gold, LabelGold, NumberGold, TextGold, YesNoGold
+from evalkit.scorers import DEFAULT, get_rule, rule_names
+from evalkit.scorers.verdict import Output, Verdict
+
+RATIO = NumberGold(0.0787, "what was the percentage change?", "7.87%", "divide(787, 10000)")
+YES = YesNoGold(True, "was it higher?")
+COMPLIANT = YesNoGold(False, "这是合规的吗？")
+CHOICE = ChoiceGold("C", {"A": "1", "B": "2", "C": "3"})
+LABEL = LabelGold("neutral", ("bearish", "bullish", "neutral"))
+
+
+def number(value: float, answer: str = "") -> NumberGold:
+    return NumberGold(value, "", answer)
+
+
+CASES: list[tuple[str, str, Gold, bool]] = [
+    ("finqa_official", r"\boxed{7.87\%}", RATIO, True),
+    ("finqa_official", r"\boxed{7.87}", RATIO, False),
+    ("finqa_official", r"\boxed{7.9\%}", RATIO, False),
+    ("finqa_official", "subtract(1787, 1000), divide(#0, 10000)", RATIO, True),
+    ("finqa_official", "<think>divide(1, 2)</think>Program: divide(787, 10000).", RATIO, True),
+    ("finqa_official", "divide(787, 0)", RATIO, False),
+    ("finqa_official", "greater(2, 1)", YES, True),
+    ("finqa_official", "greater(1, 2)", YES, False),
+    ("pot", "So the answer is 0.1.", number(0.14), True),
+    ("pot", "So the answer is 0.0", number(0.04), True),
+    ("pot", "So the answer is 100", number(1.0), True),
+    ("pot", "So the answer is 7.87%.", RATIO, True),
+    ("pot", "So the answer is -7.87%.", RATIO, False),
+    ("pot", "So the answer is yes.", YES, True),
+    ("pot", "So the answer is not known.", YES, False),
+    ("finben_emacc", "94.0", number(94.0), True),
+    ("finben_emacc", "94", number(94.0), True),
+    ("finben_emacc", "The answer is 94", number(94.0), False),
+    ("finben_emacc", "It is not bearish but neutral.", LABEL, False),
+    ("finben_emacc", "Neutral", LABEL, True),
+    ("finben_emacc", "C, although", CHOICE, False),
+    ("docmath", r"\boxed{5}", number(-5.0), True),
+    ("docmath", r"\boxed{100}", number(1.0), True),
+    ("docmath", r"\boxed{7.87\%}", RATIO, True),
+    ("docmath", r"\boxed{7.9\%}", RATIO, False),
+    ("docmath", r"\boxed{yes}", YES, True),
+    ("financereasoning", r"\boxed{1001}", number(1000.0), True),
+    ("financereasoning", r"\boxed{1003}", number(1000.0), False),
+    ("financereasoning", r"\boxed{7.87\%}", RATIO, False),
+    ("financereasoning", r"\boxed{-5}", number(5.0), False),
+    ("evalscope", r"\boxed{100}", number(1.0), True),
+    ("evalscope", r"\boxed{7.87\%}", RATIO, True),
+    ("evalscope", r"\boxed{\frac{1}{4}}", number(0.25), True),
+    ("evalscope", r"\boxed{7.88\%}", RATIO, False),
+    ("evalscope", r"<think>\boxed{7.87}", RATIO, True),
+    ("evalscope", r"\boxed{\text{C}}", CHOICE, True),
+    ("evalscope", r"\boxed{Yes}", YES, True),
+    ("helm_convfinqa", "1,234", number(1234.0), False),
+    ("helm_convfinqa", "1,234", number(1.0), True),
+    ("helm_convfinqa", "<think>7</think>0.0787", RATIO, False),
+    ("helm_convfinqa", "0.0787000001", RATIO, True),
+    ("helm_convfinqa", "yes", YES, False),
+    ("jfinqa", "Answer: 7.8%", RATIO, True),
+    ("jfinqa", "Answer: 0.0787", RATIO, False),
+    ("jfinqa", "so it is\n7.87", RATIO, True),
+    ("jfinqa", "EBITA: 5\nAnswer: 7.87", RATIO, False),
+    ("jfinqa", "△5", number(-5.0), True),
+    ("bizfinbench", '{"answer": 0.0787}', RATIO, True),
+    ("bizfinbench", 'so {"cot": "x", "answer": "0.0787"}', RATIO, True),
+    ("bizfinbench", '{"answer": "7.87%"}', RATIO, False),
+    ("bizfinbench", r"\boxed{0.07871}", RATIO, False),
+    ("fineva_official", "否，这不是合规的", COMPLIANT, False),
+    ("fineva_official", "否", COMPLIANT, True),
+    ("fineva_official", r"先看，答案是A？不对。\boxed{C}", CHOICE, False),
+    ("fineva_official", r"\boxed{C}", CHOICE, True),
+    ("fineva_official", "A选项错误。故选C。", CHOICE, True),
+    ("fineva_official", "A不对，C正确", CHOICE, True),
+]
+
+
+@pytest.mark.parametrize(("rule", "text", "gold", "right"), CASES)
+def test_published_behaviour(rule: str, text: str, gold: Gold, right: bool) -> None:
+    verdict = get_rule(rule)(Output(text), gold)
+    assert verdict
+    assert verdict.correct is right, verdict
+    assert verdict.score == float(right)
+    assert (verdict.failure == "correct") is right
+
+
+def test_names() -> None:
+    assert DEFAULT in rule_names()
+    assert {case[0] for case in CASES} | {DEFAULT} == set(rule_names())
+
+
+def test_unknown_rule() -> None:
+    with pytest.raises(UserError, match=r"No rule 'financal'.*Did you mean financial\?"):
+        get_rule("financal")
+    with pytest.raises(UserError):
+        get_rule("../verdict")
+
+
+def test_docstrings_say_the_source() -> None:
+    for name in rule_names():
+        doc = __import__(get_rule(name).__module__, fromlist=["score"]).__doc__ or ""
+        assert "Read at source" in doc or "Source:" in doc, name
+
+
+GOLDS: list[Gold] = [
+    RATIO,
+    number(0.0),
+    number(float("nan")),
+    number(1e308),
+    YES,
+    COMPLIANT,
+    CHOICE,
+    ChoiceGold("", {}),
+    LABEL,
+    LabelGold("", ()),
+    TextGold("x"),
+]
+PIECES = [
+    "\\", "(", "{", "}", "\\boxed{", "\\boxed{1}", "<think>", "</think>", "<answer>", "</answer>", "1", "1,",
+    ".5", "-", "1/", "%", "**", "**1**", "答案是", "答案为", "故选",
+    "选项A", "A ", "\n", " ", "\x00", "\ud800",
+    "=", "≈",
+    "not ", "bearish ", "answer is ", "Answer: 1. ",
+    "add(1, 2), ", '"answer": ', "A:\n", "1e999 ", "10^",
+    "\\frac{1}{",
+    "\\text{", "是", "否", "yes ", '{"a":', "N/A ", "１", "Jan 1", "$", "(1", "from 1 to ",
+    "boxed", "5 million ",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("rule", rule_names())
+def test_never_raises(rule: str) -> None:
+    draw = random.Random(rule)
+    score = get_rule(rule)
+    for _ in range(300):
+        text = "".join(draw.choice(PIECES) for _ in range(draw.randint(0, 20)))
+        for gold in GOLDS:
+            verdict = score(Output(text, draw.random() < 0.2), gold)
+            assert verdict is None or isinstance(verdict, Verdict)
+            if verdict and verdict.span:
+                assert 0 <= verdict.span[0] <= verdict.span[1] <= len(text)
+
+
+@pytest.mark.parametrize("piece", PIECES)
+def test_time_is_bounded(piece: str) -> None:
+    """A quadratic step over 50,000 characters takes a minute, all rules together take well under a second."""
+    text = piece * (50_000 // len(piece))
+    started = time.process_time()
+    for name in rule_names():
+        for gold in (RATIO, YES, CHOICE, LABEL):
+            get_rule(name)(Output(text), gold)
+    assert time.process_time() - started < 5
