@@ -94,7 +94,11 @@ def test_killing_the_server(undisturbed: Path, tmp_path: Path) -> None:
 def test_interrupting(undisturbed: Path, tmp_path: Path) -> None:
     run_dir = tmp_path / "run"
     process = subprocess.Popen(
-        command(*small_run(run_dir)), cwd=tmp_path, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        command(*small_run(run_dir)),
+        cwd=tmp_path,
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     generations = run_dir / "generations.jsonl"
     while not generations.exists() or not generations.read_text():
