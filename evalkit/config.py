@@ -42,7 +42,7 @@ def compose(overrides: Sequence[str]) -> DictConfig:
         with initialize_config_dir(str(CONFIGS), version_base=None):
             return hydra_compose("config", overrides=overrides)
     except (HydraException, OmegaConfBaseException) as error:
-        raise UserError(_explain(error, overrides)) from error
+        raise UserError(explain(error, overrides)) from error
 
 
 def to_dict(config: DictConfig) -> dict[str, Any]:
@@ -69,7 +69,8 @@ def _first_line(error: BaseException) -> str:
     return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
 
 
-def _explain(error: BaseException, overrides: Sequence[str]) -> str:
+def explain(error: BaseException, overrides: Sequence[str]) -> str:
+    """Hydra's complaint about `overrides` as one line that says what was probably meant."""
     from hydra.errors import MissingConfigException, OverrideParseException
 
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import tempfile
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from evalkit.config import normalized
+from evalkit.config import explain, normalized
+from evalkit.errors import UserError
 from evalkit.paths import CONFIGS
 
 if TYPE_CHECKING:
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
 def multirun(overrides: Sequence[str]) -> int:
     """Run every combination of the overrides; returns the worst of their exit codes."""
     import hydra
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
 
     codes: list[int] = []
 
@@ -26,14 +30,17 @@ def multirun(overrides: Sequence[str]) -> int:
 
     with tempfile.TemporaryDirectory(prefix="evalkit-multirun-") as scratch:
         # Hydra keeps a copy of the sweep's config; a run's folder has its own, so this one may go.
-        sys.argv = ["evalkit run", *normalized(overrides), "-m", f"hydra.sweep.dir={scratch}"]
-        hydra.main(config_path=str(CONFIGS), config_name="config", version_base=None)(job)()
+        sys.argv = ["evalkit run", "-m", *normalized(overrides), f"hydra.sweep.dir={scratch}"]
+        os.environ["HYDRA_FULL_ERROR"] = "1"  # raise, and leave the explaining to us
+        try:
+            hydra.main(config_path=str(CONFIGS), config_name="config", version_base=None)(job)()
+        except (HydraException, OmegaConfBaseException) as error:
+            raise UserError(explain(error, overrides)) from error
     return max(codes, default=0)
 
 
 def _job(config: DictConfig) -> int:
     from evalkit.commands.run import run
-    from evalkit.errors import UserError
 
     try:
         return run(config)
