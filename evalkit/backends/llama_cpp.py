@@ -168,8 +168,7 @@ class LlamaCpp:
         try:
             return await self._client.post(f"{root}{path}", cast_to=dict[str, Any], body=dict(body))
         except APIError as error:
-            assert self._server is not None
-            raise self._server.failure(f"llama.cpp cannot render a prompt ({str(error)[:200]})") from error
+            raise EngineUnusable(f"llama.cpp cannot render a prompt: {str(error)[:300]}") from error
 
     async def start(self, longest_prompt: int | None) -> None:
         self._options = replace(self._options, context=self._context(longest_prompt))
@@ -198,7 +197,7 @@ class LlamaCpp:
         await self._server.start([sys.executable, "-m", "evalkit.backends.llama_host"], first_line=line)
         answer = await self._server.read_line()
         if not answer:
-            raise self._server.failure("llama.cpp did not start")
+            raise await self._server.failed_start("llama.cpp cannot serve this model")
         address: str = json.loads(answer)["address"]
         return address
 
@@ -226,7 +225,7 @@ class LlamaCpp:
                     await asyncio.sleep(0.1)
                 else:
                     return
-        raise self._server.failure("llama-server did not start")
+        raise await self._server.failed_start("llama-server cannot serve this model")
 
     async def complete(self, messages: Sequence[Message], sampling: Sampling, slot: int) -> Completion:
         client, server = self._client, self._server

@@ -17,6 +17,9 @@ from typing import Any
 
 from evalkit.backends.leash import die_with_parent, wait_for_end_of_input
 
+# llama.cpp logs every request at 3 (info); the reasons of failures come at 1 and 2.
+_WARNINGS = 2
+
 
 def parameters(options: dict[str, Any]) -> Any:  # noqa: ANN401 - xllamacpp has no types
     """xllamacpp's CommonParams for our options (see `llama_cpp.ServerOptions`)."""
@@ -36,6 +39,7 @@ def parameters(options: dict[str, Any]) -> Any:  # noqa: ANN401 - xllamacpp has 
     params.no_extra_bufts = not options["repack"]
     params.warmup = options["warmup"]
     params.ui = False
+    params.verbosity = _WARNINGS
     params.fit_params = False
     # The server would keep evicted prompts in up to 8 GiB of memory, and peak memory is a result here.
     params.cache_ram_mib = 0

@@ -42,6 +42,7 @@ class ServerProcess:
 
     def __init__(self, log: Path, memory: PeakMemory) -> None:
         self._log = log
+        self._log_start = 0
         self._memory = memory
         self._process: asyncio.subprocess.Process | None = None
         self._sampler: asyncio.Task[None] | None = None
@@ -59,6 +60,7 @@ class ServerProcess:
     ) -> None:
         """Start `command`, which must end when its standard input closes (see leash.py)."""
         with self._log.open("ab") as log:
+            self._log_start = log.tell()
             self._process = await asyncio.create_subprocess_exec(
                 *command,
                 stdin=asyncio.subprocess.PIPE,
@@ -99,13 +101,21 @@ class ServerProcess:
             self._sampler.cancel()
         self._process = None
 
-    def last_error(self) -> str:
-        """The most telling line of the server's log."""
-        lines = self._log.read_text(errors="replace").splitlines()[-200:]
-        telling = [line for line in lines if " E " in f" {line} " or "error" in line.lower()]
-        line = (telling or lines or ["no output"])[-1]
-        return line[-300:]
+    async def failed_start(self, what: str) -> Exception:
+        """Why a server that should have come up did not, with the telling line of its log.
 
-    def failure(self, what: str) -> EngineUnusable:
-        """An error that quotes the log."""
-        return EngineUnusable(f"{what}: {self.last_error()} (log: {self._log})")
+        A server that gave up by itself was asked for something impossible: that is the user's to change.
+        One that was killed may well start the next time.
+        """
+        assert self._process is not None
+        code = await self._process.wait()
+        line = f"{what}: {self._reason()} (log: {self._log})"
+        return UserError(line) if code > 0 else EngineUnusable(line)
+
+    def _reason(self) -> str:
+        """The first error in what this server has logged: the later ones only follow from it."""
+        with self._log.open("rb") as log:
+            log.seek(self._log_start)
+            lines = log.read().decode(errors="replace").splitlines()
+        telling = [line for line in lines if " E " in line or "error" in line.lower()]
+        return (telling or lines[-1:] or ["it said nothing"])[0].strip()[-300:]

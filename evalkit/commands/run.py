@@ -59,6 +59,11 @@ def run(config: DictConfig) -> int:
     try:
         finished = execute(to_dict(config), messages)
     except EngineUnusable as error:
-        messages.print(f"evalkit: {error}; finished answers are kept, the same command goes on", markup=False)
+        messages.print(
+            f"evalkit: {error}; finished answers are kept, the same command goes on",
+            markup=False,
+            soft_wrap=True,
+            highlight=False,
+        )
         return 1
     return conclude(finished, "financial", output_console())

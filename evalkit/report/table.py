@@ -13,6 +13,7 @@ from rich.table import Table
 
 from evalkit.report.published import Published, read_published
 from evalkit.report.results import Result, average
+from evalkit.stats.error import wilson
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,8 @@ def comparison(config: Mapping[str, Any], found: Sequence[Result], rule: str) ->
         f"Measured cells: % ± one standard error, clustered by page, dialogue or file; rule `{rule}`, "
         f"protocol {config['protocol']['name']}, data {config['data']['source']}."
     ]
+    if any(result.accuracy in (0.0, 1.0) for result in mine.values()):
+        notes.append("[low, high]: 95 % Wilson interval, where no or all items are right.")
     rows = [_measured_row(config, [mine.get(name) for name in columns], notes)]
     rows += [_published_row(row, published, notes) for row in published.rows]
     notes.append(published.source_note)
@@ -64,7 +67,16 @@ def _cell(result: Result | None) -> str:
         return "-"
     if result.accuracy is None:
         return f"unscored ({result.unscored})" if result.unscored else "failed"
-    return f"{percent(result.accuracy, result.stderr)} (n={result.n})"
+    return f"{_accuracy(result)} (n={result.n})"
+
+
+def _accuracy(result: Result) -> str:
+    """± one standard error, or a Wilson interval where all or no items are right and the error would be 0."""
+    assert result.accuracy is not None
+    if result.accuracy in (0.0, 1.0):
+        low, high = wilson(round(result.accuracy * result.n), result.n)
+        return f"{100 * result.accuracy:.1f} [{100 * low:.1f}, {100 * high:.1f}]"
+    return percent(result.accuracy, result.stderr)
 
 
 def percent(value: float, error: float | None) -> str:

@@ -97,6 +97,12 @@ class RunFolder:
     def read_json(self, name: str) -> dict[str, Any]:
         return read_json(self.path / name)
 
+    def give_up(self) -> None:
+        """Leave the folder to another config, if nothing was generated for this one."""
+        if not self.generations.exists() or not self.generations.stat().st_size:
+            for name in ("config.yaml", "run.json", self.generations.name):
+                (self.path / name).unlink(missing_ok=True)
+
     def close(self) -> None:
         self._lock.release()
 

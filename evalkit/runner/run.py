@@ -11,6 +11,7 @@ from typing import Any
 from rich.console import Console
 
 from evalkit.benchmarks import Loaded, load
+from evalkit.errors import UserError
 from evalkit.runner.folder import ENGINE_LOG, RunFolder, check_claim, default_path
 from evalkit.runner.order import requests_of
 from evalkit.runner.record import Generation
@@ -78,7 +79,11 @@ def execute(config: dict[str, Any], console: Console) -> Finished:
     engine = open_engine(config["model"], config["backend"], max_tokens(config), path / ENGINE_LOG)
     console.print(f"run folder: {path}", highlight=False, soft_wrap=True)
     with RunFolder(path, config) as folder:
-        records, run = asyncio.run(generate(folder, config, data, requests, engine, console))
+        try:
+            records, run = asyncio.run(generate(folder, config, data, requests, engine, console))
+        except UserError:
+            folder.give_up()
+            raise
     return Finished(path, config, data, records, run)
 
 
@@ -91,7 +96,6 @@ def finished_run(path: Path, data_dir: str | None = None) -> Finished:
     Raises:
         UserError: the folder is not a readable run, or its data are not what they were.
     """
-    from evalkit.errors import UserError
     from evalkit.runner.folder import read_config, read_json
     from evalkit.runner.record import read_generations
 

@@ -19,12 +19,16 @@ from evalkit.scorers.verdict import Output, Verdict
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """One rule's verdict on one record, with what reports group by."""
+    """One rule's verdict on one record, with what reports group by.
+
+    ``abandoned`` (default rule only, else None): whether a wrong output had the right value on the way.
+    """
 
     record: Generation
     example: Example
     rule: str
     verdict: Verdict
+    abandoned: bool | None = None
 
     @property
     def failed(self) -> bool:
@@ -84,13 +88,14 @@ def score_records(
 def _score(record: Generation, example: Example, rules: Mapping[str, Rule]) -> list[Score]:
     scores = []
     for name, rule in rules.items():
-        verdict = _failed(record) or rule(_output(record), example.gold)
+        verdict = _failed(record) or rule(output_of(record), example.gold)
         if verdict is not None:
             scores.append(Score(record, example, name, verdict))
     return scores
 
 
-def _output(record: Generation) -> Output:
+def output_of(record: Generation) -> Output:
+    """What a rule is given of a record."""
     return Output(record.text or "", truncated=record.finish_reason == "length")
 
 

@@ -63,6 +63,37 @@ def test_a_file_that_is_no_model(content: bytes, says: str, tmp_path: Path) -> N
     assert says in refused(tmp_path, "run", "+model=gguf", "model.path=model.gguf", SAMPLE)
 
 
+def write_model(path: Path, template: str | None, architecture: str = "llama") -> None:
+    """A GGUF file that is complete and holds no usable model."""
+    import gguf
+    import numpy as np
+
+    writer = gguf.GGUFWriter(path, architecture)
+    writer.add_context_length(128)
+    if template is not None:
+        writer.add_string("tokenizer.chat_template", template)
+    writer.add_tensor("token_embd.weight", np.zeros((4, 32), dtype=np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+def test_a_model_without_a_chat_template(tmp_path: Path) -> None:
+    write_model(tmp_path / "model.gguf", template=None)
+    line = refused(tmp_path, "run", "+model=gguf", "model.path=model.gguf", SAMPLE)
+    assert "has no chat template: give one with model.chat_template=FILE.jinja" in line
+
+
+def test_a_model_that_llama_cpp_does_not_know(tmp_path: Path) -> None:
+    write_model(tmp_path / "model.gguf", "{{ messages }}", architecture="nosucharch")
+    arguments = ("run", "+model=gguf", "model.path=model.gguf", SAMPLE, "run_dir=run")
+    done = evalkit(*arguments, cwd=tmp_path)
+    assert done.returncode == 2
+    assert "unknown model architecture: 'nosucharch'" in done.stderr.splitlines()[-1]
+    assert not (tmp_path / "run" / "config.yaml").exists(), "the folder is free for the mended command"
+
+
 def test_a_download_that_does_not_fit_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EVALKIT_CACHE", str(tmp_path / "cache"))
     here = tmp_path / "here"

@@ -1,0 +1,81 @@
+"""The end-to-end checks: what README promises, done as a user would, with the figures that must hold."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+DATA = os.environ.get("EVALKIT_DATA_DIR")
+
+
+def shell(*command: str, cwd: Path) -> str:
+    done = subprocess.run(
+        command, cwd=cwd, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=1200, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def evalkit(*arguments: str, cwd: Path) -> str:
+    return shell(sys.executable, "-m", "evalkit", *arguments, cwd=cwd)
+
+
+def test_make_run_ends_with_the_table_of_a_real_model() -> None:
+    shown = shell("make", "run", cwd=ROOT)
+    row = next(line for line in shown.splitlines() if "SmolLM2-135M-Instruct" in line)
+    assert len(re.findall(r"\d+\.\d (?:±|\[)", row)) == 5, row
+    assert "unscored" in row
+    assert "Fin-R1-SFT" in shown
+
+
+def test_an_installed_wheel_works_in_an_empty_directory(tmp_path: Path) -> None:
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet"]
+    shell(*pip, "wheel", "--no-deps", "--wheel-dir", str(tmp_path / "wheel"), ".", cwd=ROOT)
+    venv.create(tmp_path / "venv", with_pip=True)
+    # The dependencies are those of this environment; evalkit itself must come from the wheel.
+    here = next((tmp_path / "venv").glob("lib/python*/site-packages"))
+    there = next(Path(sys.prefix).glob("lib/python*/site-packages"))
+    (here / "dependencies.pth").write_text(f"{there}\n")
+    binaries = tmp_path / "venv" / "bin"
+    wheel = next((tmp_path / "wheel").glob("evalkit-*.whl"))
+    shell(str(binaries / "python"), "-m", "pip", "--quiet", "install", "--no-deps", str(wheel), cwd=tmp_path)
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    where = shell(str(binaries / "python"), "-c", "import evalkit; print(evalkit.__file__)", cwd=empty)
+    assert where.startswith(str(here))
+    shown = shell(
+        str(binaries / "evalkit"), "run", "+model=smollm2-135m", "data=sample", "limit=1", cwd=empty
+    )
+    assert "SmolLM2-135M-Instruct" in shown
+    assert [path.name for path in empty.iterdir()] == ["results"]
+
+
+@pytest.mark.skipif(DATA is None, reason="needs the real records: EVALKIT_DATA_DIR")
+def test_pages_are_computed_once_on_real_records(tmp_path: Path) -> None:
+    run_dir = tmp_path / "run"
+    evalkit(
+        *("run", "+model=smollm2-135m", "data=local", f"data.dir={DATA}", "benchmark=[finqa,convfinqa]"),
+        *("sampling=group", "limit=20", "protocol.max_tokens=64", f"run_dir={run_dir}"),
+        cwd=tmp_path,
+    )
+    measured = json.loads((run_dir / "run.json").read_text())["measured"]
+    assert measured["prompt_tokens_computed"] <= 1.10 * measured["prompt_tokens_distinct"]
+    assert measured["engine_seconds"] >= 0.95 * measured["wall_seconds"]
+
+
+def test_the_bench_command_prints_its_ratios(tmp_path: Path) -> None:
+    shown = evalkit(
+        *("bench", "+model=smollm2-135m", "data=sample", "benchmark=[finqa,convfinqa]"),
+        "protocol.max_tokens=8",
+        cwd=tmp_path,
+    )
+    print(shown)
+    assert float(re.findall(r"prompt tokens (\d+\.\d+)", shown)[-1]) > 1.0
