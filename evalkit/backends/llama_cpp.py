@@ -282,6 +282,7 @@ def open_engine(model: Mapping[str, Any], backend: Mapping[str, Any], max_tokens
     """
     from evalkit.gguf.header import read_header
     from evalkit.gguf.summary import summary
+    from evalkit.gguf.tokenizer import tokenizer_sha256
     from evalkit.models.weights import resolve
 
     weights = resolve(model)
@@ -297,6 +298,7 @@ def open_engine(model: Mapping[str, Any], backend: Mapping[str, Any], max_tokens
         "origin": weights.origin,
         "sha256": weights.sha256,
         "size_bytes": weights.size_bytes,
+        "tokenizer_sha256": tokenizer_sha256(header),
         "gguf": summary(header),
     }
     return LlamaCpp(

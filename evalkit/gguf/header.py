@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from evalkit.errors import UserError
@@ -40,10 +40,12 @@ _SCALARS = {
 
 @dataclass(frozen=True, slots=True)
 class ArrayInfo:
-    """What is kept of a metadata array: the name of its element type and its length."""
+    """What is kept of a metadata array: its element type and length, and where its bytes are in the file."""
 
     type: str
     length: int
+    offset: int = field(default=0, compare=False)
+    bytes: int = field(default=0, compare=False)
 
 
 Scalar = str | int | float | bool
@@ -194,16 +196,17 @@ def _scalar(cursor: Cursor, kind: int) -> Scalar:
 
 def _array(cursor: Cursor, strings_left: int) -> ArrayInfo:
     kind, length = cursor.unsigned(_U32), cursor.unsigned()
+    start = cursor.position
     if kind == _STRING:
         if length > strings_left:
             raise cursor.fail(f"more than {MAX_ARRAY_STRINGS} strings in metadata arrays")
         cursor.skip_texts(length)
-        return ArrayInfo("STRING", length)
+        return ArrayInfo("STRING", length, start, cursor.position - start)
     if kind not in _SCALARS:  # arrays of arrays as well: llama.cpp refuses them too
         raise cursor.fail(f"unknown metadata array type {kind}")
     name, form = _SCALARS[kind]
     cursor.skip(length * form.size)
-    return ArrayInfo(name, length)
+    return ArrayInfo(name, length, start, length * form.size)
 
 
 def _tensors(cursor: Cursor, count: int, alignment: int) -> tuple[TensorInfo, ...]:
