@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import keyword
 import signal
 import sys
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ from evalkit.errors import UserError, nearest
 COMMANDS = {
     "run": "generate, score, print the table: run +model=NAME",
     "score": "score a run again, without an engine: score RUN_DIR",
+    "import": "logs of other harnesses, to score them here: import FORMAT FILE... OUT.jsonl",
     "models": "the models that can be named, and what each needs",
     "benchmarks": "the benchmarks that can be named, and what each is",
     "bench": "measure the harness itself: prompt work, overhead, against unordered requests",
@@ -54,7 +56,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(name: str, arguments: list[str]) -> int:
     if name not in COMMANDS:
         raise UserError(f"no command '{name}'.{nearest(name, COMMANDS)} Commands: {', '.join(COMMANDS)}")
-    command = importlib.import_module(f"evalkit.commands.{name}")
+    module = f"{name}_" if keyword.iskeyword(name) else name
+    command = importlib.import_module(f"evalkit.commands.{module}")
     if any(argument in ("-h", "--help") for argument in arguments):
         print(command.HELP.strip())  # noqa: T201
         return 0

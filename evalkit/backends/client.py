@@ -6,7 +6,14 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from evalkit.backends.engine import CONTEXT_OVERFLOW, ENGINE_ERROR, Completion, EngineDied, Sampling
+from evalkit.backends.engine import (
+    CONTEXT_OVERFLOW,
+    ENGINE_ERROR,
+    Completion,
+    EngineDied,
+    Sampling,
+    valid_text,
+)
 from evalkit.example import Message
 
 if TYPE_CHECKING:
@@ -85,7 +92,7 @@ def _completion(answer: ChatCompletion, latency: float) -> Completion:
     details = usage.prompt_tokens_details if usage else None
     timings: Mapping[str, Any] = (answer.model_extra or {}).get("timings") or {}
     return Completion(
-        text=choice.message.content or "",
+        text=valid_text(choice.message.content or ""),
         finish_reason=choice.finish_reason,
         prompt_tokens=usage.prompt_tokens if usage else None,
         cached_tokens=(details.cached_tokens or 0) if details else None,

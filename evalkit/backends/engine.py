@@ -47,6 +47,11 @@ class Completion:
     error: str | None = None
 
 
+def valid_text(text: str) -> str:
+    """`text` with lone surrogates replaced: JSON can carry them, files cannot."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
 CONTEXT_OVERFLOW = "context_overflow"
 ENGINE_ERROR = "engine_error"
 

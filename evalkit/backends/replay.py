@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from evalkit.backends.engine import Completion
+from evalkit.backends.engine import Completion, valid_text
 from evalkit.errors import UserError
 from evalkit.runner.request import Request
 
@@ -84,4 +84,4 @@ def _parse(line: bytes, where: str) -> tuple[tuple[str | None, str, int | None, 
                 f"{where}: field {field}: expected {kind[0].__name__}, got {json.dumps(value)[:60]}"
             )
     name = (fields.get("benchmark"), fields["id"], fields.get("turn"), fields.get("sample") or 0)
-    return name, Completion(fields["text"], fields.get("finish_reason") or "stop")
+    return name, Completion(valid_text(fields["text"]), fields.get("finish_reason") or "stop")

@@ -21,6 +21,7 @@ command goes on where it stopped.
   sampling=item|group      group: whole pages, dialogues, files until the limit is reached
   protocol=NAME            greedy (default), fin-r1-paper, fin-r1-card; protocol.max_tokens=N ...
   backend.slots=N          requests decoded together; also backend.context, .threads, .binary, .port
+  label_defects=FILE       wrong or ambiguous gold labels of your own (CSV), to see accuracy without them
   run_dir=PATH             default: results/runs/<model>/<run id>
   -m ...                   Hydra's multirun over anything: -m +model=fin-r1-q4_k,fin-r1-q8_0
 
@@ -47,6 +48,8 @@ def main(arguments: Sequence[str]) -> int:
 
 def run(config: DictConfig) -> int:
     """One run of a composed config; returns the exit code."""
+    from pathlib import Path
+
     from rich.console import Console
 
     from evalkit.backends.engine import EngineUnusable
@@ -66,4 +69,5 @@ def run(config: DictConfig) -> int:
             highlight=False,
         )
         return 1
-    return conclude(finished, "financial", output_console())
+    defects = finished.config["label_defects"]
+    return conclude(finished, "financial", output_console(), Path(defects) if defects else None)

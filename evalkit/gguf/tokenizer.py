@@ -11,7 +11,7 @@ _CHUNK = 1 << 20
 
 
 def tokenizer_sha256(header: GGUFHeader) -> str | None:
-    """A hash of everything under `tokenizer.ggml.`: vocabulary, merges, special tokens. None if there is none.
+    """A hash of all of `tokenizer.ggml.`: vocabulary, merges, special tokens. None if there is none.
 
     Files of one model that differ here do not see the same prompt, whatever their weights.
     """

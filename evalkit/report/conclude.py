@@ -3,37 +3,55 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from rich.console import Console
 
+from evalkit.report.defects import known_defects
+from evalkit.report.document import FILES, report, sections, write_bytes
+from evalkit.report.material import material
 from evalkit.report.results import Result, results, results_json
 from evalkit.report.table import comparison, to_csv, to_markdown, to_terminal
 from evalkit.runner.folder import write_atomically
 from evalkit.runner.run import Finished
 from evalkit.runner.scoring import Score, chosen_rules, score_records, write_scores
 from evalkit.runner.session import cost_line
+from evalkit.scorers import DEFAULT
 
-DEFAULT_RULE = "financial"
 
+def conclude(finished: Finished, rules: str, console: Console, label_defects: Path | None = None) -> int:
+    """Score and report a run; returns the exit code: 1 if examples have no answer, else 0.
 
-def conclude(finished: Finished, rules: str, console: Console) -> int:
-    """Score and report a run; returns the exit code: 1 if examples have no answer, else 0."""
-    scores = score_records(finished.records, finished.data, chosen_rules(rules, DEFAULT_RULE))
+    Raises:
+        UserError: no such rule, or `label_defects` (see `evalkit.report.defects`) cannot be read.
+    """
+    wanted, defects = chosen_rules(rules, DEFAULT), known_defects(label_defects)
+    scores = score_records(finished.records, finished.data, wanted)
     found = results(scores, finished.data)
-    grid = comparison(finished.config, found, DEFAULT_RULE)
+    grid = comparison(finished.config, found, DEFAULT)
+    parts = sections(material(scores, finished.config, DEFAULT, defects))
     folder = finished.path
     write_scores(folder / "scores.jsonl", scores)
     write_atomically(
         folder / "results.json",
-        _json(results_json(found, finished.config, finished.data, finished.run)),
+        _json(results_json(found, finished.config, finished.data, finished.run, parts)),
     )
     write_atomically(folder / "table.md", to_markdown(grid))
     write_atomically(folder / "table.csv", to_csv(grid))
+    write_atomically(folder / "report.md", report(finished.config, grid, parts))
+    files = {name: content for part in parts for name, content in part.files.items()}
+    for name in FILES:
+        # What an earlier scoring wrote and this one does not must not pass for this one's.
+        if name in files:
+            write_bytes(folder / name, files[name])
+        else:
+            (folder / name).unlink(missing_ok=True)
     console.print(to_terminal(grid, console.width))
     for note in grid.notes:
         console.print(note, style="dim", highlight=False, markup=False)
-    mine = [result for result in found if result.rule == DEFAULT_RULE]
-    for line in [*_shortfalls(finished, mine, scores), cost_line(finished.run["measured"])]:
+    mine = [result for result in found if result.rule == DEFAULT]
+    lines = [*_shortfalls(finished, mine, scores), *(line for part in parts for line in part.lines)]
+    for line in [*lines, cost_line(finished.run["measured"])]:
         if line:
             console.print(line, highlight=False, markup=False)
     return int(any(score.failed for score in scores) or _missing(finished, mine) > finished.left_out)
@@ -58,7 +76,7 @@ def _shortfalls(finished: Finished, found: Sequence[Result], scores: Sequence[Sc
         lines.append(f"{unscored} free-text answers are unscored: no judge is configured")
     reasons: dict[str, int] = {}
     for score in scores:
-        if score.failed and score.rule == DEFAULT_RULE:
+        if score.failed and score.rule == DEFAULT:
             reasons[score.verdict.note] = reasons.get(score.verdict.note, 0) + 1
     for reason, count in sorted(reasons.items()):
         hint = "; give a larger backend.context" if reason == "context_overflow" else ""

@@ -9,8 +9,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from evalkit.benchmarks import Loaded
+from evalkit.report.items import items_of, mean_of
+from evalkit.report.material import Section
 from evalkit.runner.scoring import Score
-from evalkit.stats.error import standard_error
+from evalkit.scorers import DEFAULT
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,29 +51,19 @@ def results(scores: Iterable[Score], data: Mapping[str, Loaded]) -> list[Result]
 
 
 def _result(benchmark: str, rule: str, scores: Sequence[Score], items: int) -> Result:
-    by_example: dict[tuple[str, int | None], list[Score]] = defaultdict(list)
-    for score in scores:
-        by_example[score.record.id, score.record.turn].append(score)
-    means, clusters, unscored, failed = [], [], 0, 0
-    for samples in by_example.values():
-        values = [s.verdict.score for s in samples if s.verdict.score is not None]
-        if values:
-            means.append(statistics.fmean(values))
-            clusters.append(samples[0].example.group)
-        elif any(s.failed for s in samples):
-            failed += 1
-        else:
-            unscored += 1
+    examples = items_of(scores)
+    mean = mean_of(examples)
+    failed = sum(item.failed for item in examples)
     return Result(
         benchmark=benchmark,
         rule=rule,
-        accuracy=statistics.fmean(means) if means else None,
-        stderr=standard_error(means, clusters),
-        n=len(means),
+        accuracy=mean.value,
+        stderr=mean.error,
+        n=mean.n,
         items=items,
-        unscored=unscored,
+        unscored=len(examples) - mean.n - failed,
         failed=failed,
-        left_out=items - len(by_example),
+        left_out=items - len(examples),
         failures=dict(sorted(Counter(s.verdict.failure for s in scores).items())),
     )
 
@@ -93,13 +85,14 @@ def results_json(
     config: Mapping[str, Any],
     data: Mapping[str, Loaded],
     run: Mapping[str, Any],
+    sections: Sequence[Section] = (),
 ) -> dict[str, Any]:
-    """The content of results.json: lm-evaluation-harness's keys, and our own under `evalkit`."""
-    by_task: dict[str, dict[str, Any]] = {}
-    for result in found:
-        task = by_task.setdefault(result.benchmark, {"alias": config["benchmark"][result.benchmark]["title"]})
-        task[f"acc,{result.rule}"] = result.accuracy
-        task[f"acc_stderr,{result.rule}"] = result.stderr
+    """The content of results.json: lm-evaluation-harness's keys, and our own under `evalkit`.
+
+    A section's metrics are named like its rule's accuracy (`macro_f1,financial`); its data is under
+    `evalkit.report`.
+    """
+    by_task = _by_task(found, config, sections)
     first = {result.benchmark: result for result in reversed(found)}
     return {
         "results": by_task,
@@ -111,27 +104,43 @@ def results_json(
             for name in by_task
         },
         "higher_is_better": {
-            name: {f"acc,{result.rule}": True for result in found if result.benchmark == name}
-            for name in by_task
+            name: {metric: True for metric in task if metric != "alias" and "_stderr," not in metric}
+            for name, task in by_task.items()
         },
         "model_name": config["model"]["name"],
         "git_hash": run["evalkit"]["git_commit"],
         "config": {"model": config["model"]["name"], "gen_kwargs": run["sampling"], "limit": config["limit"]},
         "evalkit": {
             "version": run["evalkit"]["version"],
-            "counts": [
-                {
-                    "benchmark": result.benchmark,
-                    "rule": result.rule,
-                    "items": result.items,
-                    "scored": result.n,
-                    "unscored": result.unscored,
-                    "failed": result.failed,
-                    "left_out": result.left_out,
-                    "failures": result.failures,
-                }
-                for result in found
-            ],
+            "counts": [_counts(result) for result in found],
+            "report": {section.name: section.data for section in sections},
             "measured": run["measured"],
         },
+    }
+
+
+def _by_task(
+    found: Sequence[Result], config: Mapping[str, Any], sections: Sequence[Section]
+) -> dict[str, dict[str, Any]]:
+    by_task: dict[str, dict[str, Any]] = {}
+    for result in found:
+        task = by_task.setdefault(result.benchmark, {"alias": config["benchmark"][result.benchmark]["title"]})
+        task[f"acc,{result.rule}"] = result.accuracy
+        task[f"acc_stderr,{result.rule}"] = result.stderr
+    for section in sections:
+        for name, metrics in section.metrics.items():
+            by_task[name] |= {f"{metric},{DEFAULT}": value for metric, value in metrics.items()}
+    return by_task
+
+
+def _counts(result: Result) -> dict[str, Any]:
+    return {
+        "benchmark": result.benchmark,
+        "rule": result.rule,
+        "items": result.items,
+        "scored": result.n,
+        "unscored": result.unscored,
+        "failed": result.failed,
+        "left_out": result.left_out,
+        "failures": result.failures,
     }

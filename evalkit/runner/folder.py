@@ -15,7 +15,15 @@ ENGINE_LOG = "engine.log"
 LOCK = ".lock"
 
 # Settings that change where or how patiently a run works, and not what it records.
-_IMMATERIAL = ("run_dir", "results_dir", "backend.port", "backend.timeout", "backend.threads", "data.dir")
+_IMMATERIAL = (
+    "run_dir",
+    "results_dir",
+    "label_defects",
+    "data.dir",
+    "backend.port",
+    "backend.timeout",
+    "backend.threads",
+)
 
 
 def material(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,10 +10,11 @@ from pathlib import Path
 from evalkit.backends.engine import CONTEXT_OVERFLOW
 from evalkit.benchmarks import Loaded
 from evalkit.errors import UserError, nearest
-from evalkit.example import Example
+from evalkit.example import Example, Gold, NumberGold
 from evalkit.runner.folder import write_atomically
 from evalkit.runner.record import Generation
-from evalkit.scorers import Rule, get_rule, rule_names
+from evalkit.scorers import DEFAULT, Rule, get_rule, rule_names
+from evalkit.scorers.abandoned import right_then_abandoned
 from evalkit.scorers.verdict import Output, Verdict
 
 
@@ -21,7 +22,8 @@ from evalkit.scorers.verdict import Output, Verdict
 class Score:
     """One rule's verdict on one record, with what reports group by.
 
-    ``abandoned`` (default rule only, else None): whether a wrong output had the right value on the way.
+    ``abandoned``: whether a wrong output had the right number on the way; None unless the rule is the default
+    and gold is a number.
     """
 
     record: Generation
@@ -49,10 +51,12 @@ class Score:
             "failure": self.verdict.failure,
             "note": self.verdict.note,
         }
+        if self.abandoned is not None:
+            fields["abandoned"] = self.abandoned
         return json.dumps(fields, ensure_ascii=False) + "\n"
 
 
-def chosen_rules(names: str | Sequence[str], default: str = "financial") -> list[str]:
+def chosen_rules(names: str | Sequence[str], default: str = DEFAULT) -> list[str]:
     """The rules meant by `all`, a name, or several; the default rule is always among them.
 
     Raises:
@@ -90,8 +94,15 @@ def _score(record: Generation, example: Example, rules: Mapping[str, Rule]) -> l
     for name, rule in rules.items():
         verdict = _failed(record) or rule(output_of(record), example.gold)
         if verdict is not None:
-            scores.append(Score(record, example, name, verdict))
+            abandoned = _abandoned(record, example.gold, verdict) if name == DEFAULT else None
+            scores.append(Score(record, example, name, verdict, abandoned))
     return scores
+
+
+def _abandoned(record: Generation, gold: Gold, verdict: Verdict) -> bool | None:
+    if verdict.correct is None or not isinstance(gold, NumberGold):
+        return None
+    return not verdict.correct and right_then_abandoned(output_of(record), gold)
 
 
 def output_of(record: Generation) -> Output:

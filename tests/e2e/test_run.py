@@ -6,10 +6,12 @@ import csv
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
+from evalkit.paths import BENCHMARKS
 from tests.e2e.conftest import MODEL, evalkit, records, small_run
 
 
@@ -126,11 +128,14 @@ def test_hydra_writes_nothing_of_its_own(tmp_path: Path) -> None:
     assert [yaml.safe_load((run / "config.yaml").read_text())["seed"] for run in runs] in ([0, 1], [1, 0])
 
 
+def finqa_sample() -> list[dict[str, Any]]:
+    content: list[dict[str, Any]] = json.loads((BENCHMARKS / "finqa" / "sample" / "test.json").read_text())
+    return content
+
+
 def test_outputs_made_elsewhere(tmp_path: Path) -> None:
     outputs = tmp_path / "outputs.jsonl"
-    samples = json.loads(
-        (Path(__file__).parents[2] / "benchmarks" / "finqa" / "sample" / "test.json").read_text()
-    )
+    samples = finqa_sample()
     lines = [
         {"id": item["id"], "text": f"<think>hm</think> \\boxed{{{item['qa']['exe_ans']}}}"}
         for item in samples[:-2]
@@ -169,3 +174,21 @@ def test_outputs_that_cannot_be_read(line: str, says: str, tmp_path: Path) -> No
     done = evalkit("run", "+model=replay", "model.path=outputs.jsonl", "data=sample", cwd=tmp_path)
     assert done.returncode == 2
     assert says in done.stderr
+
+
+def test_an_output_that_is_no_text_of_any_file(tmp_path: Path) -> None:
+    lines = [r'{"id": "%s", "text": "\ud800 \\boxed{1}"}' % item["id"] for item in finqa_sample()[:2]]
+    (tmp_path / "outputs.jsonl").write_text("\n".join(lines))
+    done = evalkit(
+        *(
+            "run",
+            "+model=replay",
+            "model.path=outputs.jsonl",
+            "data=sample",
+            "benchmark=finqa",
+            "run_dir=run",
+        ),
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+    assert len(records(tmp_path / "run")) == 2

@@ -1,0 +1,1 @@
+"""What the formats share: outputs, typed fields, bounded files, and writing the result."""
