@@ -20,6 +20,7 @@ COMMANDS = {
     "import": "logs of other harnesses, to score them here: import FORMAT FILE... OUT.jsonl",
     "models": "the models that can be named, and what each needs",
     "benchmarks": "the benchmarks that can be named, and what each is",
+    "scoring": "how far the scoring can be trusted, and what it costs: scoring check|fuzz|speed",
     "bench": "measure the harness itself: prompt work, overhead, against unordered requests",
 }
 

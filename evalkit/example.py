@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Role = Literal["system", "user", "assistant"]
+Table = tuple[tuple[str, ...], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +39,14 @@ class NumberGold:
     the unit of the page (often millions). ``answer`` is the annotator's string where there is one;
     it contradicts ``value`` in about 7 % of FinQA, so rules compare with ``value``. ``question`` is
     there because some questions ask for a size and not for a signed change. ``program`` is the gold
-    program in FinQA's DSL.
+    program in FinQA's DSL, ``table`` the rows of the page's table, on which a predicted program is executed.
     """
 
     value: float
     question: str = ""
     answer: str = ""
     program: str = ""
+    table: Table = field(default=(), repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,7 @@ class YesNoGold:
     yes: bool
     question: str = ""
     program: str = ""
+    table: Table = field(default=(), repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

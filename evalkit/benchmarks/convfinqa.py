@@ -89,7 +89,9 @@ def _ask(dialogue: Dialogue, turn: int, history: str, prompt: str) -> Message:
 
 def _example(dialogue: Dialogue, turn: int, history: str, messages: list[Message | OwnAnswer]) -> Example:
     program = dialogue.programs[turn]
-    gold = pages.gold(dialogue.values[turn], question=dialogue.questions[turn], program=program)
+    gold = pages.gold(
+        dialogue.values[turn], dialogue.page, question=dialogue.questions[turn], program=program
+    )
     facets = {
         "depth": turn,
         "history": history,

@@ -27,7 +27,7 @@ def unit(record: Record, config: Mapping[str, Any]) -> Unit:
     page, question = pages.page(record), record.filled("qa.question")
     program, answer = record.optional("qa.program"), record.optional("qa.answer")
     value = record.answer("qa.exe_ans")
-    gold = pages.gold(value, question=question, program=program, answer=answer)
+    gold = pages.gold(value, page, question=question, program=program, answer=answer)
     facets = {"answer_kind": _kind(value, question, answer), "steps": pages.steps(program)}
 
     def build() -> list[Example]:

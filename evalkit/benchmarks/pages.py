@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from evalkit.benchmarks.records import Record
-from evalkit.example import Gold, NumberGold, YesNoGold
+from evalkit.example import Gold, NumberGold, Table, YesNoGold
 
 _OPERATION = re.compile(r"(?:^|, )(?:add|subtract|multiply|divide|exp|greater|table_[a-z]{1,10})\(")
 
@@ -24,11 +24,12 @@ def page(record: Record) -> dict[str, Any]:
     }
 
 
-def gold(value: float | bool, *, question: str, program: str, answer: str = "") -> Gold:
-    """The gold of one question: yes/no where the program ends in `greater`, else a number."""
+def gold(value: float | bool, page: dict[str, Any], *, question: str, program: str, answer: str = "") -> Gold:
+    """The gold of one question about a page: yes/no where the program ends in `greater`, else a number."""
+    table: Table = tuple(map(tuple, page["table"]))
     if isinstance(value, bool):
-        return YesNoGold(value, question=question, program=program)
-    return NumberGold(value, question=question, answer=answer, program=program)
+        return YesNoGold(value, question=question, program=program, table=table)
+    return NumberGold(value, question=question, answer=answer, program=program, table=table)
 
 
 def steps(program: str) -> int:

@@ -29,14 +29,14 @@ class Box:
     closed: bool
 
 
-def last_box(text: str, start: int = 0) -> Box | None:
-    """The last outermost box after `start` that has any content; one linear scan."""
+def last_box(text: str) -> Box | None:
+    """The last outermost box that has any content; one linear scan."""
     found: tuple[int, int, bool] | None = None
     stack: list[int | None] = []  # content position of an open box, None for an ordinary brace
-    first = text.find("boxed", start)
+    first = text.find("boxed")
     if first < 0:
         return None
-    for token in _TOKEN.finditer(text, max(start, first - 5)):
+    for token in _TOKEN.finditer(text, max(0, first - 5)):
         mark = token[0]
         if mark == "}":
             opened = stack.pop() if stack else None

@@ -70,7 +70,7 @@ def parse(program: str) -> list[Step]:
         op = opened[1]
         if op not in OPERATIONS:
             raise ProgramError(f"unknown operation {op[:30]!r}")
-        end = _closing(program, opened.end())
+        end = closing(program, opened.end())
         inner = program[opened.end() : end]
         # A row's name may hold commas, a number may not.
         parts = inner.rsplit(",", 1) if op in _ROW else inner.split(",")
@@ -156,7 +156,12 @@ def _cells(name: str, results: list[Value], table: Table) -> list[float]:
     return [number(cell.replace("$", "").split("(")[0]) for cell in row[1:]]
 
 
-def _closing(text: str, start: int) -> int:
+def closing(text: str, start: int) -> int:
+    """The position of the bracket that closes the one opened just before `start`.
+
+    Raises:
+        ProgramError: it is not closed.
+    """
     depth = 1
     for position in range(start, len(text)):
         if text[position] == "(":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 from evalkit.scorers.answer import Answer, abstains, answers
@@ -14,6 +15,7 @@ from evalkit.scorers.verdict import Output
 _EQUALS = re.compile(r"[=≈]")
 _RANGE = re.compile(r"\s{0,3}(?:-|--|to|≈|至|到)\s{0,3}[$€£¥]?\s?\Z")
 _BETWEEN = re.compile(r"\b(?:between|from)\s{1,3}[$€£¥]?\s?\Z", re.IGNORECASE)
+_BETWEEN_CHARS = 16  # what that pattern can match
 _LIST = re.compile(r"\s{0,3}(?:,|;|、|and|or|,\s?and|和|或)\s{0,3}[$€£¥]?\s?\Z", re.IGNORECASE)
 _SENTENCE = re.compile(r"[。！!？?\n;；]|\.(?=\s|\Z)")
 _WORD = re.compile(r"[A-Za-z\u4e00-\u9fff]")
@@ -28,6 +30,7 @@ class NumberAnswer:
     missing: Literal["", "abstains", "no number", "several numbers"] = ""
 
 
+@lru_cache(maxsize=1)  # half of the rules read the same output one after the other
 def number_answer(output: Output) -> NumberAnswer | None:
     """The committed number of an output; None if it commits to nothing at all."""
     for answer in answers(output):
@@ -40,8 +43,7 @@ def number_answer(output: Output) -> NumberAnswer | None:
 def _read(answer: Answer) -> NumberAnswer:
     if answer.how == "tail":
         return _read_tail(answer)
-    text = _right_side(answer.text)
-    found = quantities(text)
+    text, found = _right_side(answer.text)
     chosen = [q for q in found if not q.year]
     if abstains(text) and not (chosen and not abstains(text[: chosen[0].start])):
         return NumberAnswer(answer, None, "abstains")
@@ -56,8 +58,7 @@ def _read(answer: Answer) -> NumberAnswer:
 def _read_tail(answer: Answer) -> NumberAnswer:
     """The last number of the last sentence that has one; a lone year is none."""
     for sentence in reversed(_SENTENCE.split(answer.text)):
-        text = _right_side(sentence)
-        found = quantities(text)
+        text, found = _right_side(sentence)
         chosen = [q for q in found if not q.year] or ([] if _WORD.search(text) else found)
         if abstains(sentence):
             return NumberAnswer(answer, None, "abstains")
@@ -67,10 +68,12 @@ def _read_tail(answer: Answer) -> NumberAnswer:
     return NumberAnswer(answer, None, "no number")
 
 
-def _right_side(text: str) -> str:
-    """The part after the last = or ≈ that has a number."""
-    sides = _EQUALS.split(text)
-    return next((side for side in reversed(sides) if quantities(side)), text)
+def _right_side(text: str) -> tuple[str, list[Quantity]]:
+    """The part after the last = or ≈ that has a number, and its numbers."""
+    for side in reversed(_EQUALS.split(text)):
+        if found := quantities(side):
+            return side, found
+    return text, []
 
 
 def _several(text: str, found: list[Quantity]) -> bool:
@@ -84,10 +87,10 @@ def _several(text: str, found: list[Quantity]) -> bool:
 
 def _without_ranges(text: str, found: Iterable[Quantity]) -> Iterable[Quantity]:
     """Leaves out the two numbers of "from 5 to 7"."""
-    previous: Quantity | None = None
+    closes = False
     for quantity in found:
-        opens = _BETWEEN.search(text[: quantity.start])
-        closes = previous and _BETWEEN.search(text[: previous.start])
-        previous = quantity
+        near = max(0, quantity.start - _BETWEEN_CHARS)
+        opens = _BETWEEN.search(text, near, quantity.start) is not None
         if not opens and not closes:
             yield quantity
+        closes = opens

@@ -153,7 +153,7 @@ def _size(match: re.Match[str]) -> tuple[float, float] | None:
 
 def _accounting(text: str, start: int) -> bool:
     """Whether the brackets that open at `start` mean a minus: not those of a remark, as in "5 (4.2)"."""
-    before = text[:start].rstrip()
+    before = text[max(0, start - 40) : start].rstrip()
     return not before or before[-1] in "=≈:$-" or before.endswith((" is", " was", " of", " are"))
 
 

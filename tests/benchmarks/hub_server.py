@@ -51,7 +51,7 @@ def serve(*, raw: dict[str, bytes] | None = None, datasets: Repositories | None 
 class _Handler(BaseHTTPRequestHandler):
     server: Hub
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: ARG002
+    def log_message(self, format: str, *args: object) -> None:
         self.server.requests.append(f"{self.command} {unquote(self.path)}")
 
     def do_HEAD(self) -> None:

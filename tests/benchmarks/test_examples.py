@@ -20,6 +20,7 @@ from evalkit.example import (
     TextGold,
     YesNoGold,
 )
+from evalkit.scorers.dsl import OPERATIONS
 
 from .helpers import dialogue, finqa_record, load_local, write_csv, write_json, write_jsonl
 
@@ -192,3 +193,20 @@ def test_upstream_text_is_never_read_as_a_template(tmp_path: Path) -> None:
     for name, times in (("tfns", 1), ("finqa", 4), ("ant_finance", 3), ("finance_instruct", 1)):
         [example] = load_local(name, tmp_path).examples
         assert content(example).count(NASTY) == times
+
+
+@pytest.mark.parametrize("history", ["gold", "own"])
+def test_convfinqa_repeats_the_instruction_as_a_paragraph_of_its_own(tmp_path: Path, history: str) -> None:
+    write_json(tmp_path / "convfinqa/dev.json", [dialogue()])
+    examples = load_local("convfinqa", tmp_path, history=history).examples
+    instruction = r"Reason step by step, then put only the final answer in \boxed{}."
+    for turn in (1, 2):
+        assert content(examples[turn]) == f"Question: question {turn} of 0?\n\n{instruction}"
+
+
+def test_finqa_can_ask_for_the_program(tmp_path: Path) -> None:
+    write_json(tmp_path / "finqa/test.json", [finqa_record()])
+    [example] = load_local("finqa", tmp_path, prompt="program.jinja").examples
+    assert isinstance(example.gold, NumberGold)
+    assert example.gold.table == (("", "2019", "2020"), ("revenue", "$ 8", "$ 29"))
+    assert all(f"{operation}(" in content(example) for operation in sorted(OPERATIONS))

@@ -177,18 +177,9 @@ def test_outputs_that_cannot_be_read(line: str, says: str, tmp_path: Path) -> No
 
 
 def test_an_output_that_is_no_text_of_any_file(tmp_path: Path) -> None:
-    lines = [r'{"id": "%s", "text": "\ud800 \\boxed{1}"}' % item["id"] for item in finqa_sample()[:2]]
-    (tmp_path / "outputs.jsonl").write_text("\n".join(lines))
-    done = evalkit(
-        *(
-            "run",
-            "+model=replay",
-            "model.path=outputs.jsonl",
-            "data=sample",
-            "benchmark=finqa",
-            "run_dir=run",
-        ),
-        cwd=tmp_path,
-    )
+    lines = [{"id": item["id"], "text": "\ud800 \\boxed{1}"} for item in finqa_sample()[:2]]
+    (tmp_path / "outputs.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    replayed = ("run", "+model=replay", "model.path=outputs.jsonl", "data=sample", "benchmark=finqa")
+    done = evalkit(*replayed, "run_dir=run", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert len(records(tmp_path / "run")) == 2

@@ -117,6 +117,15 @@ def test_span_is_of_the_raw_output() -> None:
     assert text[start:end] == "\\text{７.８７}％"
 
 
+@pytest.mark.parametrize(
+    "phrase", ["The final answer is", "Final answer:", "**Final Answer**\n\n", "Answer:"]
+)
+def test_the_extracted_text_is_the_answer_without_its_phrase(phrase: str) -> None:
+    found = number_answer(Output(f"{phrase} 20.74."))
+    assert found
+    assert found.answer.text.rstrip(".") == "20.74"
+
+
 def test_cut_off_text_commits_only_what_is_complete() -> None:
     assert number_answer(Output("Revenue was 5.3 and so 1", truncated=True)) is None
     assert number_answer(Output("The final answer is 12", truncated=True)) is None

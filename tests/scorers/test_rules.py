@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import random
 import time
 
@@ -23,7 +24,41 @@ def number(value: float, answer: str = "") -> NumberGold:
     return NumberGold(value, "", answer)
 
 
+# Rule, its source, and what of it makes up its documented behaviour: the table below has a case for each.
+SOURCES = {
+    "finqa_official": "czyssrs/FinQA, code/evaluate/evaluate.py",
+    "finqa_program": "czyssrs/FinQA, code/evaluate/evaluate.py",
+    "pot": "TIGER-AI-Lab/Program-of-Thoughts, tool.py",
+    "finben_emacc": "The-FinAI/PIXIU, src/tasks/flare.py",
+    "docmath": "yale-nlp/DocMath-Eval, utils/evaluation_utils.py",
+    "financereasoning": "Staudinger0325/FinanceReasoning",
+    "evalscope": "modelscope/evalscope, evalscope/metrics/math_parser.py",
+    "helm_convfinqa": "stanford-crfm/helm, src/helm/benchmark/metrics/conv_fin_qa_calc_metrics.py",
+    "jfinqa": "ajtgjmdjp/jfinqa, lm_eval_tasks/_jfinqa_utils.py",
+    "bizfinbench": "HiThink-Research/BizFinBench, benchmark_code/BizFinBench/eval_financial_calculation.py",
+    "fineva_official": "alipay/financial_evaluation_dataset, src/get_score.py",
+    "strict": "this project's definition",
+    "financial": "this project's definition",
+}
+
 CASES: list[tuple[str, str, Gold, bool]] = [
+    # exact to five decimals: neither scale nor rounding is forgiven
+    ("finqa_official", "0.0787", RATIO, True),
+    ("finqa_official", "0.07870001", RATIO, True),
+    ("finqa_official", r"\boxed{7.87\%}", number(0.07874), False),
+    ("finqa_official", r"\boxed{\$1.2 \text{ million}}", number(1.2), True),
+    # symbolic equality, literals by their text
+    ("finqa_program", "divide(787, 10000)", RATIO, True),
+    ("finqa_program", "multiply(787, 10000)", RATIO, False),
+    ("finqa_program", "divide(7.87, const_100)", RATIO, False),
+    # as it stands, rounding forgiven, scale not
+    ("strict", r"\boxed{7.87\%}", number(0.07874), True),
+    ("strict", r"\boxed{7.87}", RATIO, False),
+    ("strict", r"\boxed{47.4\%}", number(47.4), False),
+    ("strict", r"\boxed{\$1.2 \text{ million}}", number(1.2), True),
+    ("strict", r"\boxed{1.2 \text{ million}}", number(1_200_000), False),
+    ("strict", r"\boxed{-7.87\%}", RATIO, False),
+    ("strict", r"\boxed{Yes}", YES, True),
     ("finqa_official", r"\boxed{7.87\%}", RATIO, True),
     ("finqa_official", r"\boxed{7.87}", RATIO, False),
     ("finqa_official", r"\boxed{7.9\%}", RATIO, False),
@@ -45,6 +80,10 @@ CASES: list[tuple[str, str, Gold, bool]] = [
     ("finben_emacc", "It is not bearish but neutral.", LABEL, False),
     ("finben_emacc", "Neutral", LABEL, True),
     ("finben_emacc", "C, although", CHOICE, False),
+    # 0.15 %, sign and powers of ten ignored
+    ("docmath", r"\boxed{1001}", number(1000.0), True),
+    ("docmath", r"\boxed{1002}", number(1000.0), False),
+    ("docmath", r"\boxed{1000}", number(0.001), True),
     ("docmath", r"\boxed{5}", number(-5.0), True),
     ("docmath", r"\boxed{100}", number(1.0), True),
     ("docmath", r"\boxed{7.87\%}", RATIO, True),
@@ -54,6 +93,10 @@ CASES: list[tuple[str, str, Gold, bool]] = [
     ("financereasoning", r"\boxed{1003}", number(1000.0), False),
     ("financereasoning", r"\boxed{7.87\%}", RATIO, False),
     ("financereasoning", r"\boxed{-5}", number(5.0), False),
+    # x/100, x, 100x at 1e-4
+    ("evalscope", r"\boxed{1.00005}", number(1.0), True),
+    ("evalscope", r"\boxed{1.0002}", number(1.0), False),
+    ("evalscope", r"\boxed{-1}", number(1.0), False),
     ("evalscope", r"\boxed{100}", number(1.0), True),
     ("evalscope", r"\boxed{7.87\%}", RATIO, True),
     ("evalscope", r"\boxed{\frac{1}{4}}", number(0.25), True),
@@ -67,6 +110,7 @@ CASES: list[tuple[str, str, Gold, bool]] = [
     ("helm_convfinqa", "0.0787000001", RATIO, True),
     ("helm_convfinqa", "yes", YES, False),
     ("jfinqa", "Answer: 7.8%", RATIO, True),
+    ("jfinqa", "Answer: 7.96%", RATIO, False),
     ("jfinqa", "Answer: 0.0787", RATIO, False),
     ("jfinqa", "so it is\n7.87", RATIO, True),
     ("jfinqa", "EBITA: 5\nAnswer: 7.87", RATIO, False),
@@ -75,6 +119,7 @@ CASES: list[tuple[str, str, Gold, bool]] = [
     ("bizfinbench", 'so {"cot": "x", "answer": "0.0787"}', RATIO, True),
     ("bizfinbench", '{"answer": "7.87%"}', RATIO, False),
     ("bizfinbench", r"\boxed{0.07871}", RATIO, False),
+    ("bizfinbench", r"\boxed{0.0787005}", RATIO, True),
     ("fineva_official", "否，这不是合规的", COMPLIANT, False),
     ("fineva_official", "否", COMPLIANT, True),
     ("fineva_official", r"先看，答案是A？不对。\boxed{C}", CHOICE, False),
@@ -107,8 +152,9 @@ def test_unknown_rule() -> None:
 
 def test_docstrings_say_the_source() -> None:
     for name in rule_names():
-        doc = __import__(get_rule(name).__module__, fromlist=["score"]).__doc__ or ""
+        doc = importlib.import_module(get_rule(name).__module__).__doc__ or ""
         assert "Read at source" in doc or "Source:" in doc, name
+        assert SOURCES[name] in " ".join(doc.split()), name
 
 
 GOLDS: list[Gold] = [

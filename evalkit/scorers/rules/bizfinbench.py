@@ -19,17 +19,17 @@ from evalkit.example import Gold, NumberGold
 from evalkit.scorers.judged import judged, missing
 from evalkit.scorers.number_answer import number_answer
 from evalkit.scorers.verdict import Output, Verdict
+from evalkit.scorers.window import head
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _ANSWER = re.compile(r'"answer"\s*:\s*([^,}\s]+)')
-_JSON_CHARS = 100_000
 
 
 def score(output: Output, gold: Gold) -> Verdict | None:
     """The verdict; None for all but numbers."""
     if not isinstance(gold, NumberGold):
         return None
-    said = _json_answer(_CONTROL.sub("", output.text))
+    said = _json_answer(_CONTROL.sub("", head(output.text)))
     if said is not None:
         return judged(gold, said, _equals(said, gold.value), note="json")
     found = number_answer(output)
@@ -40,7 +40,7 @@ def score(output: Output, gold: Gold) -> Verdict | None:
 
 
 def _json_answer(text: str) -> str | None:
-    if len(text) <= _JSON_CHARS and text.lstrip().startswith("{"):
+    if text.lstrip().startswith("{"):
         try:
             parsed = json.loads(text)
         except (ValueError, RecursionError):

@@ -20,6 +20,7 @@ import re
 from evalkit.example import ChoiceGold, Gold, LabelGold, NumberGold, YesNoGold
 from evalkit.scorers.judged import judged, missing, yes_no_word
 from evalkit.scorers.verdict import Output, Verdict
+from evalkit.scorers.window import tail
 
 _ANSWER_CHARS = 2_000
 _NUMBER = re.compile(r"-?(?:[0-9]+(?:\.[0-9]+)?|\.[0-9]+)")
@@ -43,7 +44,7 @@ def score(output: Output, gold: Gold) -> Verdict | None:
         reference = gold.label
     else:
         return None
-    said = strip_answer(extract(output.text))
+    said = strip_answer(extract(tail(output.text)))
     if not said:
         return missing(output)
     return judged(gold, said, _math_equal(said, reference))

@@ -8,8 +8,8 @@ never closed means no answer.
 7 % of FinQA). Right is
 
 - a value within 1 % of gold, or within half a unit of the last digit shown. The half-unit rule is not used
-  for zero, for a single digit that stands as itself ("1" for 1.111; "6%" for 0.0568 is fine), nor beyond
-  12.5 % of gold ("0.1" for 0.14);
+  for zero, for a single digit that stands as itself ("1" for 1.031; "6%" for 0.0588 is fine), nor beyond
+  4.5 % of gold ("0.1" for 0.14, "0.1" for 0.0952). A gold below 0.001 is also its program's unrounded value;
 - the same after moving between percent and decimal, where gold is a ratio or a percentage
   (`evalkit.scorers.gold_scale`); never a factor 100 between amounts. "0.3%" for a ratio of 0.3 is wrong;
 - the same after explicit scale words (thousand, million, billion, trillion, 万, 亿), against a page in ones,

@@ -16,6 +16,7 @@ from __future__ import annotations
 from evalkit.example import ChoiceGold, Gold, LabelGold, NumberGold, TextGold, YesNoGold
 from evalkit.scorers.judged import judged, missing, yes_no_word
 from evalkit.scorers.verdict import Output, Verdict
+from evalkit.scorers.window import head
 
 
 def score(output: Output, gold: Gold) -> Verdict | None:
@@ -26,7 +27,7 @@ def score(output: Output, gold: Gold) -> Verdict | None:
         return _classified(output, gold, gold.labels, gold.label)
     if isinstance(gold, ChoiceGold):
         return _classified(output, gold, tuple(gold.options), gold.letter)
-    said = output.text.strip()
+    said = head(output.text).strip()
     if not said:
         return missing(output)
     return judged(gold, said, said in _strings(gold))
@@ -40,6 +41,6 @@ def _strings(gold: NumberGold | YesNoGold) -> set[str]:
 
 
 def _classified(output: Output, gold: Gold, choices: tuple[str, ...], target: str) -> Verdict:
-    said = output.text.lower()
+    said = head(output.text).lower()
     found = next((choice for choice in choices if choice.lower() in said), None)
     return judged(gold, found, found.lower() == target.lower()) if found is not None else missing(output)

@@ -1,32 +1,27 @@
 """FinQA's own execution accuracy: the value, rounded to five decimals, equals `exe_ans`.
 
-The official script scores *programs*: it executes the predicted one and compares `round(value, 5)` with
-`==`; `greater` yields yes or no; "20%" means 0.2. So where the answer part of an output holds a program of
-that language, it is executed (without a table: table operations fail, as an unknown row does there).
-Otherwise the committed number is compared in the same way, a number with % divided by 100 and scale words
-ignored; that extension is ours, since the script does not read text.
+The official script scores *programs*: it executes the predicted one on the page's table and compares
+`round(value, 5)` with `==`; `greater` yields yes or no; "20%" means 0.2. So where the final answer is a
+program of that language, it is executed. Otherwise the committed number is compared in the same way, a
+number with % divided by 100 and scale words ignored; that extension is ours, since the script does not
+read text.
 
-Faults kept: no leniency for 7.87% written as 7.87, nor for any rounding. Not kept: the script aborts on a
-failed assertion, and reads an undefined variable for table operations on `#n`. Its second score, program
-accuracy (symbolic equality of programs), is not offered.
+Faults kept: no leniency for 7.87% written as 7.87, nor for any rounding: 7.87% for 0.07874 is wrong. Not
+kept: the script aborts on a failed assertion, and reads an undefined variable for table operations on
+`#n`. Its second score, program accuracy, is the rule `finqa_program`.
 
 Read at source: czyssrs/FinQA, code/evaluate/evaluate.py.
 """
 
 from __future__ import annotations
 
-import re
-
 from evalkit.example import Gold, NumberGold, YesNoGold
 from evalkit.scorers import dsl
 from evalkit.scorers.judged import judged, missing
 from evalkit.scorers.number_answer import number_answer
-from evalkit.scorers.reasoning import answer_start
+from evalkit.scorers.program_answer import program_answer
 from evalkit.scorers.verdict import Output, Verdict
 from evalkit.scorers.yes_no_answer import yes_no_answer
-
-_PROGRAM = re.compile(r"\b(?:" + "|".join(sorted(dsl.OPERATIONS)) + r")\s{0,2}\(")
-_TAIL_CHARS = 6_000
 
 
 def score(output: Output, gold: Gold) -> Verdict | None:
@@ -34,9 +29,10 @@ def score(output: Output, gold: Gold) -> Verdict | None:
     if not isinstance(gold, NumberGold | YesNoGold):
         return None
     target = gold.yes if isinstance(gold, YesNoGold) else gold.value
-    program = _program(output)
-    if program:
-        return judged(gold, program, _executes_to(program, target), note="program")
+    written = program_answer(output)
+    if written:
+        answer, program = written
+        return judged(gold, program, _executes_to(program, gold, target), answer.span, "program")
     if isinstance(gold, YesNoGold):
         said = yes_no_answer(output)
         return judged(gold, said[0].text, said[1] is gold.yes, said[0].span) if said else missing(output)
@@ -48,21 +44,9 @@ def score(output: Output, gold: Gold) -> Verdict | None:
     return judged(gold, found.answer.text, round(value, 5) == gold.value, found.answer.span)
 
 
-def _program(output: Output) -> str | None:
-    """The last line of the answer part that holds a program, from its first operation to its last bracket."""
-    start = answer_start(output.text)
-    if start is None:
-        return None
-    for line in reversed(output.text[max(start, len(output.text) - _TAIL_CHARS) :].splitlines()):
-        opened = _PROGRAM.search(line)
-        if opened:
-            return line[opened.start() : line.rfind(")") + 1]
-    return None
-
-
-def _executes_to(program: str, target: float | bool) -> bool:
+def _executes_to(program: str, gold: NumberGold | YesNoGold, target: float | bool) -> bool:
     try:
-        value = dsl.execute(program)
+        value = dsl.execute(program, gold.table)
     except dsl.ProgramError:
         return False
     if isinstance(value, bool) or isinstance(target, bool):

@@ -16,6 +16,7 @@ import re
 from evalkit.example import Gold, NumberGold, YesNoGold
 from evalkit.scorers.judged import judged, missing
 from evalkit.scorers.verdict import Output, Verdict
+from evalkit.scorers.window import head
 
 _NUMBER = re.compile(r"[-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[Ee][+-]?[0-9]+)?")
 
@@ -24,7 +25,7 @@ def score(output: Output, gold: Gold) -> Verdict | None:
     """The verdict; None for choices, labels and text."""
     if not isinstance(gold, NumberGold | YesNoGold):
         return None
-    match = _NUMBER.search(output.text)
+    match = _NUMBER.search(head(output.text))
     if not match:
         return missing(output)
     right = isinstance(gold, NumberGold) and abs(float(match[0]) - gold.value) < 1e-6

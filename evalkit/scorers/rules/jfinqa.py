@@ -19,10 +19,12 @@ import unicodedata
 from evalkit.example import Gold, NumberGold, YesNoGold
 from evalkit.scorers.judged import judged, missing, yes_no_word
 from evalkit.scorers.verdict import Output, Verdict
+from evalkit.scorers.window import head, tail
 
 _ANSWER = re.compile(r"(?:Answer|answer|A)\s*[:\uff1a]\s*(.+)")
 _NOT_NUMERIC = re.compile(r"[^0-9.\-+]")
 _TOLERANCE = 0.01
+_LINE_CHARS = 10_000
 
 
 def score(output: Output, gold: Gold) -> Verdict | None:
@@ -33,8 +35,8 @@ def score(output: Output, gold: Gold) -> Verdict | None:
         target = yes_no_word(gold)
     else:
         return None
-    match = _ANSWER.search(output.text)
-    said = match[1].strip() if match else _last_line(output.text)
+    match = _ANSWER.search(head(output.text))
+    said = (match[1].strip() if match else _last_line(tail(output.text)))[:_LINE_CHARS]
     if not said:
         return missing(output)
     return judged(gold, said, _matches(said, target))

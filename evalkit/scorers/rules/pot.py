@@ -22,6 +22,7 @@ import re
 from evalkit.example import Gold, NumberGold, YesNoGold
 from evalkit.scorers.judged import judged, missing
 from evalkit.scorers.verdict import Output, Verdict
+from evalkit.scorers.window import tail
 
 _DROPPED = str.maketrans("", "", "'\"\\$€£¥%(),[]")
 _NUMBER = re.compile(r"([+-]?[0-9]+(?:\.[0-9]+)?)|[+-]?\.[0-9]+")
@@ -31,7 +32,7 @@ def score(output: Output, gold: Gold) -> Verdict | None:
     """The verdict; None for choices, labels and text."""
     if not isinstance(gold, NumberGold | YesNoGold):
         return None
-    said = output.text.rsplit("answer is", 1)[-1].strip()
+    said = tail(output.text).rsplit("answer is", 1)[-1].strip()
     prediction = _prediction(said)
     if prediction is None:
         return missing(output)
