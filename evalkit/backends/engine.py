@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
@@ -73,8 +74,11 @@ class Engine(Protocol):
         """What decides the answers on the engine's side: name, version, weights, template, context."""
         ...
 
-    async def tokenize(self, prompts: Sequence[Sequence[Message]]) -> list[list[int]] | None:
-        """The tokens of each rendered prompt, or None where the engine does not tell."""
+    async def tokenize(self, prompts: Sequence[Sequence[Message]]) -> list[array[int]] | None:
+        """The tokens of each rendered prompt, or None where the engine does not tell.
+
+        Arrays, because a full run holds some ten million of them.
+        """
         ...
 
     async def start(self, longest_prompt: int | None) -> None:

@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import time
+from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -129,7 +130,7 @@ class LlamaCpp:
     def peak_memory_bytes(self) -> int | None:
         return self._memory.bytes or None
 
-    async def tokenize(self, prompts: Sequence[Sequence[Message]]) -> list[list[int]] | None:
+    async def tokenize(self, prompts: Sequence[Sequence[Message]]) -> list[array[int]] | None:
         """The tokens of each prompt as the chat template renders it.
 
         Asked before `start`, when the context to start with is not known yet, it uses a server of its own
@@ -146,17 +147,17 @@ class LlamaCpp:
             await self.stop()
             self._memory = memory
 
-    async def _tokenize(self, prompts: Sequence[Sequence[Message]]) -> list[list[int]]:
+    async def _tokenize(self, prompts: Sequence[Sequence[Message]]) -> list[array[int]]:
         gate = asyncio.Semaphore(_TOKENIZE_TOGETHER)
 
-        async def one(messages: Sequence[Message]) -> list[int]:
+        async def one(messages: Sequence[Message]) -> array[int]:
             body = {"messages": [{"role": m.role, "content": m.content} for m in messages]}
             async with gate:
                 rendered = await self._post("/apply-template", body)
                 tokens = await self._post(
                     "/tokenize", {"content": rendered["prompt"], "add_special": True, "parse_special": True}
                 )
-            return list(tokens["tokens"])
+            return array("i", tokens["tokens"])
 
         return list(await asyncio.gather(*(one(messages) for messages in prompts)))
 

@@ -56,11 +56,16 @@ def run(config: DictConfig) -> int:
     from evalkit.config import to_dict
     from evalkit.report.conclude import conclude
     from evalkit.report.console import output_console
+    from evalkit.report.defects import known_defects
     from evalkit.runner.run import execute
+    from evalkit.scorers import DEFAULT
 
     messages = Console(stderr=True)
+    settings = to_dict(config)
+    defects = Path(settings["label_defects"]) if settings["label_defects"] else None
+    known_defects(defects)  # a file that cannot be read shows before hours of work, and not after
     try:
-        finished = execute(to_dict(config), messages)
+        finished = execute(settings, messages)
     except EngineUnusable as error:
         messages.print(
             f"evalkit: {error}; finished answers are kept, the same command goes on",
@@ -69,5 +74,4 @@ def run(config: DictConfig) -> int:
             highlight=False,
         )
         return 1
-    defects = finished.config["label_defects"]
-    return conclude(finished, "financial", output_console(), Path(defects) if defects else None)
+    return conclude(finished, DEFAULT, output_console(), defects)

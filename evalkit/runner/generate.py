@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -102,7 +103,7 @@ class _Session:
         self._clock = EngineClock()
         self._saved = 0.0
         self._ended: str | None = None
-        self._tokens: dict[Name, Sequence[int]] = {}
+        self._tokens: dict[Name, array[int]] = {}
         self._distinct: int | None = None
 
     async def run(self, requests: Sequence[Request], pending: Sequence[Request], console: Console) -> None:
@@ -149,7 +150,7 @@ class _Session:
             self._distinct = distinct_tokens(self._tokens.values())
         return sizes
 
-    async def _tokenize(self, prompts: list[tuple[Message, ...]]) -> list[list[int]] | None:
+    async def _tokenize(self, prompts: list[tuple[Message, ...]]) -> list[array[int]] | None:
         for attempt in range(_PLANNING_ATTEMPTS):
             try:
                 return await self._engine.tokenize(prompts)

@@ -47,15 +47,15 @@ def grouped(requests: Iterable[Request], size: Callable[[Request], int]) -> list
     return [group for _, group in sorted(groups.items(), key=rank)]
 
 
-def distinct_tokens(prompts: Iterable[Sequence[int]]) -> int:
+def distinct_tokens(prompts: Iterable[array[int]]) -> int:
     """How many prompt tokens are left when no shared prefix is computed twice: the nodes of their trie.
 
     Sorted lexicographically, every prompt shares its longest common prefix with a neighbour, so the sum of
     the lengths less the common prefixes of neighbours counts every node once.
     """
-    ordered = sorted(array("i", prompt) for prompt in prompts)
+    ordered = sorted(prompts)
     total = 0
-    previous: Sequence[int] = ()
+    previous = array("i")
     for prompt in ordered:
         total += len(prompt) - common_prefix(previous, prompt)
         previous = prompt

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,16 +78,17 @@ def score_records(
     records: Iterable[Generation], data: Mapping[str, Loaded], rules: Sequence[str]
 ) -> list[Score]:
     """Every record under every rule that applies to its kind of gold answer, in the examples' order."""
-    by_name = {record.name: record for record in records}
+    samples: dict[tuple[str, str, int | None], list[Generation]] = defaultdict(list)
+    for record in sorted(records, key=lambda record: record.sample):
+        samples[record.benchmark, record.id, record.turn].append(record)
     loaded_rules = {name: get_rule(name) for name in rules}
-    scores = []
-    for benchmark in data.values():
-        for example in benchmark.examples:
-            sample = 0
-            while record := by_name.get((example.benchmark, example.id, example.turn, sample)):
-                scores += _score(record, example, loaded_rules)
-                sample += 1
-    return scores
+    return [
+        score
+        for benchmark in data.values()
+        for example in benchmark.examples
+        for record in samples.get((example.benchmark, example.id, example.turn), ())
+        for score in _score(record, example, loaded_rules)
+    ]
 
 
 def _score(record: Generation, example: Example, rules: Mapping[str, Rule]) -> list[Score]:

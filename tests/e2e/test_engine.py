@@ -6,6 +6,7 @@ import asyncio
 import json
 import socket
 import sys
+from array import array
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -91,7 +92,7 @@ def test_a_prompt_that_does_not_fit_is_said_and_not_cut(tmp_path: Path) -> None:
 
 
 def test_tokens_are_those_of_the_chat_template(tmp_path: Path) -> None:
-    async def tokenize() -> list[list[int]]:
+    async def tokenize() -> list[array[int]]:
         tokens = await engine(tmp_path / "log").tokenize(
             [QUESTION, (*QUESTION, Message("assistant", "Paris"))]
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from array import array
 
 from evalkit.runner.order import common_prefix, distinct_tokens, grouped, requests_of
 from tests.runner.toy import example
@@ -19,12 +20,12 @@ def test_distinct_tokens_is_the_size_of_the_trie() -> None:
         prompts = [
             [chance.randrange(3) for _ in range(chance.randrange(8))] for _ in range(chance.randrange(12))
         ]
-        assert distinct_tokens(prompts) == trie_size(prompts)
+        assert distinct_tokens(array("i", prompt) for prompt in prompts) == trie_size(prompts)
 
 
 def test_a_shared_page_counts_once() -> None:
     page = list(range(100))
-    assert distinct_tokens([[*page, 200, 201], [*page, 300]]) == 103
+    assert distinct_tokens([array("i", [*page, 200, 201]), array("i", [*page, 300])]) == 103
 
 
 def test_common_prefix() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from array import array
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,7 @@ class ToyEngine:
     def peak_memory_bytes(self) -> int | None:
         return None
 
-    async def tokenize(self, prompts: Sequence[Sequence[Message]]) -> list[list[int]] | None:
+    async def tokenize(self, prompts: Sequence[Sequence[Message]]) -> list[array[int]] | None:
         return None
 
     async def start(self, longest_prompt: int | None) -> None:
