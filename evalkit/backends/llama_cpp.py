@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import importlib.metadata
-import importlib.util
 import json
 import secrets
-import shutil
-import subprocess
 import sys
 import time
 from array import array
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evalkit.backends.client import complete, connect
 from evalkit.backends.engine import Completion, EngineDied, EngineUnusable, Sampling
+from evalkit.backends.llama_options import ServerOptions, arguments, engine_build, find_binary
 from evalkit.backends.memory import PeakMemory
 from evalkit.backends.server_process import ServerProcess, free_port, require_free_port
 from evalkit.errors import UserError
@@ -30,23 +27,6 @@ if TYPE_CHECKING:
 
 _CONTEXT_STEP = 256  # llama.cpp pads the KV cache to this many tokens
 _TOKENIZE_TOGETHER = 8
-
-
-@dataclass(frozen=True, slots=True)
-class ServerOptions:
-    """What a server is started with. ``context`` is tokens per slot."""
-
-    model: str
-    slots: int
-    context: int
-    threads: int
-    gpu_layers: int
-    flash_attention: str
-    chat_template: str | None
-    port: int | None
-    key: str
-    repack: bool = True
-    warmup: bool = True
 
 
 class LlamaCpp:
@@ -83,7 +63,7 @@ class LlamaCpp:
         self._trained_context = trained_context
         self._max_tokens = max_tokens
         self._backend = backend
-        self._binary = _binary(backend.get("binary"))
+        self._binary = find_binary(backend.get("binary"))
         self._timeout = float(backend["timeout"])
         self._log = log
         self._memory = PeakMemory()
@@ -108,7 +88,7 @@ class LlamaCpp:
     def identity(self) -> dict[str, Any]:
         return {
             "engine": "llama.cpp",
-            "build": _build(self._binary),
+            "build": engine_build(self._binary),
             "weights_sha256": self._sha256,
             "chat_template_sha256": hashlib.sha256(self._template.encode()).hexdigest(),
             "flash_attention": self._options.flash_attention,
@@ -208,7 +188,7 @@ class LlamaCpp:
         leash = [sys.executable, "-m", "evalkit.backends.leash"]
         template = {"LLAMA_ARG_CHAT_TEMPLATE": options.chat_template} if options.chat_template else {}
         await self._server.start(
-            [*leash, binary, *_arguments(options, port)], env={"LLAMA_API_KEY": options.key, **template}
+            [*leash, binary, *arguments(options, port)], env={"LLAMA_API_KEY": options.key, **template}
         )
         address = f"http://127.0.0.1:{port}"
         await self._until_healthy(address)
@@ -325,47 +305,3 @@ def _read_template(path: Path) -> str:
         return path.read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
         raise UserError(f"model.chat_template: cannot read {path}") from error
-
-
-def _binary(configured: str | None) -> str | None:
-    if not configured:
-        if importlib.util.find_spec("xllamacpp") is None:
-            raise UserError(
-                "the llama.cpp engine is not installed: pip install 'evalkit[gguf]', or give backend.binary"
-            )
-        return None
-    found = shutil.which(configured)
-    if found is None:
-        raise UserError(f"backend.binary: no executable '{configured}'")
-    return found
-
-
-def _build(binary: str | None) -> str:
-    """The engine's build, as far as it tells: it is part of every generation's key."""
-    if binary is None:
-        return f"xllamacpp {importlib.metadata.version('xllamacpp')}"
-    try:
-        shown = subprocess.run([binary, "--version"], capture_output=True, text=True, timeout=60, check=False)
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise EngineUnusable(f"{binary} --version: {error}") from error
-    lines = (shown.stdout + shown.stderr).splitlines()
-    return next((line.strip() for line in lines if "version" in line), Path(binary).name)
-
-
-def _arguments(options: ServerOptions, port: int) -> list[str]:
-    """llama-server's command line for our options; the key goes through the environment."""
-    arguments = [
-        *("--model", options.model),
-        *("--host", "127.0.0.1", "--port", str(port)),
-        *("--parallel", str(options.slots), "--ctx-size", str(options.context * options.slots)),
-        *("--threads", str(options.threads), "--threads-batch", str(options.threads)),
-        *("--flash-attn", options.flash_attention),
-        *("--cache-ram", "0", "--reasoning-format", "none", "--jinja", "--no-context-shift", "--no-webui"),
-    ]
-    if options.gpu_layers >= 0:
-        arguments += ["--n-gpu-layers", str(options.gpu_layers)]
-    if not options.repack:
-        arguments.append("--no-repack")
-    if not options.warmup:
-        arguments.append("--no-warmup")
-    return arguments

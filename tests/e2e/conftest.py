@@ -11,6 +11,9 @@ from typing import Any
 
 import pytest
 
+from evalkit.config import compose, to_dict
+from evalkit.models.weights import resolve
+
 MODEL = "+model=smollm2-135m"
 
 
@@ -57,6 +60,12 @@ def small_run(run_dir: Path, *more: str) -> Sequence[str]:
         f"run_dir={run_dir}",
         *more,
     ]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def model_file() -> Path:
+    """The small model, fetched once before anything else: its download says so on standard error."""
+    return resolve(to_dict(compose([MODEL, "data=sample"]))["model"]).path
 
 
 @pytest.fixture(scope="session")

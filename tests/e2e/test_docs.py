@@ -49,7 +49,9 @@ def test_commands_that_need_the_hub_mean_something(command: str) -> None:
 
 
 @pytest.mark.parametrize("command", [c for c in commands() if "fin-r1" not in c])
-def test_commands_that_can_run_here_run(command: str, undisturbed: Path, tmp_path: Path) -> None:
+def test_commands_that_can_run_here_run(
+    command: str, undisturbed: Path, model_file: Path, tmp_path: Path
+) -> None:
     words = shlex.split(command)
     shutil.copytree(undisturbed, tmp_path / "RUN_DIR")
     for benchmark in BENCHMARKS.iterdir():
@@ -60,8 +62,7 @@ def test_commands_that_can_run_here_run(command: str, undisturbed: Path, tmp_pat
         words += ["limit=1"] + (["protocol.max_tokens=4"] if "replay" not in command else [])
         words += [] if "data=" in command else ["data=sample"]
     if "FILE.gguf" in command:
-        weights = json.loads((undisturbed / "run.json").read_text())["engine"]["weights"]["path"]
-        (tmp_path / "FILE.gguf").symlink_to(weights)
+        (tmp_path / "FILE.gguf").symlink_to(model_file)
     done = evalkit(*words, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
 

@@ -19,27 +19,16 @@ from __future__ import annotations
 
 import math
 
-from evalkit.example import Gold, NumberGold, YesNoGold
-from evalkit.scorers.judged import judged, missing
-from evalkit.scorers.number_answer import number_answer
+from evalkit.example import Gold
+from evalkit.scorers.committed import score_committed
 from evalkit.scorers.verdict import Output, Verdict
-from evalkit.scorers.yes_no_answer import yes_no_answer
 
 _EPS = 0.0015
 
 
 def score(output: Output, gold: Gold) -> Verdict | None:
     """The verdict; None for choices, labels and text."""
-    if isinstance(gold, YesNoGold):
-        said = yes_no_answer(output)
-        return judged(gold, said[0].text, said[1] is gold.yes, said[0].span) if said else missing(output)
-    if not isinstance(gold, NumberGold):
-        return None
-    found = number_answer(output)
-    if found is None or found.quantity is None:
-        return missing(output)
-    right = compare_two_numbers(found.quantity.value, gold.value)
-    return judged(gold, found.answer.text, right, found.answer.span)
+    return score_committed(output, gold, lambda found, value: compare_two_numbers(found.value, value))
 
 
 def compare_two_numbers(prediction: float, target: float) -> bool:

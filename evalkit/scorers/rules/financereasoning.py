@@ -10,24 +10,18 @@ was not shown, that fits evaluation.py of Staudinger0325/FinanceReasoning. Its `
 
 from __future__ import annotations
 
-from evalkit.example import Gold, NumberGold, YesNoGold
-from evalkit.scorers.judged import judged, missing
-from evalkit.scorers.number_answer import number_answer
+from evalkit.example import Gold
+from evalkit.scorers.committed import score_committed
+from evalkit.scorers.numbers import Quantity
 from evalkit.scorers.verdict import Output, Verdict
-from evalkit.scorers.yes_no_answer import yes_no_answer
 
 _EPS = 0.002
 
 
 def score(output: Output, gold: Gold) -> Verdict | None:
     """The verdict; None for choices, labels and text."""
-    if isinstance(gold, YesNoGold):
-        said = yes_no_answer(output)
-        return judged(gold, said[0].text, said[1] is gold.yes, said[0].span) if said else missing(output)
-    if not isinstance(gold, NumberGold):
-        return None
-    found = number_answer(output)
-    if found is None or found.quantity is None:
-        return missing(output)
-    right = gold.value - abs(gold.value) * _EPS <= found.quantity.value <= gold.value + abs(gold.value) * _EPS
-    return judged(gold, found.answer.text, right, found.answer.span)
+    return score_committed(output, gold, _agrees)
+
+
+def _agrees(found: Quantity, value: float) -> bool:
+    return value - abs(value) * _EPS <= found.value <= value + abs(value) * _EPS

@@ -14,22 +14,12 @@ Source: this project's definition, the one by which its hand labels of FinQA and
 
 from __future__ import annotations
 
-from evalkit.example import Gold, NumberGold, YesNoGold
+from evalkit.example import Gold
 from evalkit.scorers.agreement import strictly
-from evalkit.scorers.judged import judged, missing
-from evalkit.scorers.number_answer import number_answer
+from evalkit.scorers.committed import score_committed
 from evalkit.scorers.verdict import Output, Verdict
-from evalkit.scorers.yes_no_answer import yes_no_answer
 
 
 def score(output: Output, gold: Gold) -> Verdict | None:
     """The verdict; None for choices, labels and text."""
-    if isinstance(gold, YesNoGold):
-        said = yes_no_answer(output)
-        return judged(gold, said[0].text, said[1] is gold.yes, said[0].span) if said else missing(output)
-    if not isinstance(gold, NumberGold):
-        return None
-    found = number_answer(output)
-    if found is None or found.quantity is None:
-        return missing(output)
-    return judged(gold, found.answer.text, strictly(found.quantity, gold.value), found.answer.span)
+    return score_committed(output, gold, strictly)
