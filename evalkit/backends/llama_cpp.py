@@ -38,6 +38,7 @@ class LlamaCpp:
         trained_context: tokens the model was trained for, the most that a slot may hold (None: not known).
         max_tokens: the longest answer, in tokens, that the context must have room for.
         backend: the composed `backend` config.
+        binary: a llama-server executable; None: the xllamacpp wheel.
         log: where the server's output goes.
     """
 
@@ -52,6 +53,7 @@ class LlamaCpp:
         trained_context: int | None,
         max_tokens: int,
         backend: Mapping[str, Any],
+        binary: str | None,
         log: Path,
     ) -> None:
         import psutil
@@ -63,7 +65,7 @@ class LlamaCpp:
         self._trained_context = trained_context
         self._max_tokens = max_tokens
         self._backend = backend
-        self._binary = find_binary(backend.get("binary"))
+        self._binary = binary
         self._timeout = float(backend["timeout"])
         self._log = log
         self._memory = PeakMemory()
@@ -82,8 +84,6 @@ class LlamaCpp:
             port=backend["port"],
             key=secrets.token_urlsafe(24),
         )
-        if self._options.port:
-            require_free_port(self._options.port)
 
     def identity(self) -> dict[str, Any]:
         return {
@@ -266,10 +266,15 @@ def open_engine(model: Mapping[str, Any], backend: Mapping[str, Any], max_tokens
     from evalkit.gguf.tokenizer import tokenizer_sha256
     from evalkit.models.weights import resolve
 
+    # What takes no download to find wrong comes first.
+    binary = find_binary(backend["binary"])
+    if backend["port"]:
+        require_free_port(backend["port"])
+    given = model.get("chat_template")
+    template = _read_template(Path(given)) if given else None
     weights = resolve(model)
     header = read_header(weights.path)
-    given = model.get("chat_template")
-    template = _read_template(Path(given)) if given else header.chat_template
+    template = template or header.chat_template
     if not template:
         raise UserError(
             f"{weights.path.name} has no chat template: give one with model.chat_template=FILE.jinja"
@@ -291,6 +296,7 @@ def open_engine(model: Mapping[str, Any], backend: Mapping[str, Any], max_tokens
         trained_context=header.n_ctx_train,
         max_tokens=max_tokens,
         backend=backend,
+        binary=binary,
         log=log,
     )
 

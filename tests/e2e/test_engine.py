@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 import pytest
 
-from evalkit.backends.engine import CONTEXT_OVERFLOW, EngineDied, EngineUnusable, Sampling
+from evalkit.backends.engine import CONTEXT_OVERFLOW, EngineDied, Sampling
 from evalkit.backends.llama_cpp import LlamaCpp, open_engine
 from evalkit.config import compose, to_dict
 from evalkit.errors import UserError
@@ -168,7 +168,7 @@ def test_a_broken_binary_is_quoted(tmp_path: Path) -> None:
     binary.write_text("#!/bin/sh\necho 'error: no such GPU' >&2\nexit 1\n")
     binary.chmod(0o755)
     opened = engine(tmp_path / "log", f"backend.binary={binary}")
-    with pytest.raises(EngineUnusable, match="no such GPU"):
+    with pytest.raises(UserError, match="no such GPU"):
         asyncio.run(opened.start(10))
 
 
