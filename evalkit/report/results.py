@@ -6,6 +6,7 @@ import statistics
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from statistics import NormalDist
 from typing import Any
 
 from evalkit.benchmarks import Loaded
@@ -13,6 +14,7 @@ from evalkit.report.items import items_of, mean_of
 from evalkit.report.material import Section
 from evalkit.runner.scoring import Score
 from evalkit.scorers import DEFAULT
+from evalkit.stats.error import wilson
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +76,18 @@ def average(found: Sequence[Result]) -> tuple[float, float | None] | None:
     if not scored:
         return None
     mean = statistics.fmean(result.accuracy for result in scored if result.accuracy is not None)
-    errors = [result.stderr for result in scored if result.stderr is not None]
+    errors = [error for result in scored if (error := _error(result)) is not None]
     if len(errors) < len(scored):
         return mean, None
     return mean, sum(error**2 for error in errors) ** 0.5 / len(errors)
+
+
+def _error(result: Result) -> float | None:
+    """The standard error, or where it would be 0 (no or all items right) what Wilson's interval implies."""
+    if result.accuracy in (0.0, 1.0):
+        low, high = wilson(round(result.accuracy * result.n), result.n)
+        return (high - low) / (2 * NormalDist().inv_cdf(0.975))
+    return result.stderr
 
 
 def results_json(
