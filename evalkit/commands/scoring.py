@@ -64,8 +64,8 @@ def _print_figure(figure: Figure, console: Console) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    target = "no target" if figure.target is None else f"target {figure.target:.0%}"
-    line = f"{figure.title}: {figure.agreed} of {figure.total} = {figure.share:.1%} ({target})"
+    share = f"{figure.agreed} of {figure.total} = {figure.share:.1%}"
+    line = f"{figure.title}: {share} (target {figure.target:.0%})"
     console.print(line, highlight=False, markup=False)
     if not figure.disagreements:
         return

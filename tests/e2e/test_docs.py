@@ -58,6 +58,9 @@ def test_commands_that_can_run_here_run(
         shutil.copytree(benchmark / "sample", tmp_path / "DIR" / benchmark.name)
     texts = [{"id": r["id"], "text": r["text"]} for r in records(undisturbed) if r["benchmark"] == "finqa"]
     (tmp_path / "OUT.jsonl").write_text("".join(f"{json.dumps(text)}\n" for text in texts))
+    shutil.copy(
+        ROOT / "tests" / "importers" / "logs" / "lm_eval_0.4.13_finqa.jsonl", tmp_path / "SAMPLES.jsonl"
+    )
     if words[0] in ("run", "bench"):
         words += ["limit=1"] + (["protocol.max_tokens=4"] if "replay" not in command else [])
         words += [] if "data=" in command else ["data=sample"]

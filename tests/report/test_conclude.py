@@ -66,22 +66,22 @@ def test_hostile_output_stays_text(folder: Path) -> None:
 
 
 def test_results_json_has_every_section(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    main(["score", str(folder / "run"), "rules=[strict]"])
+    main(["score", str(folder / "run"), "rules=[docmath]"])
     content = results(folder)
     task = content["results"]["finqa"]
-    assert {"acc,financial", "acc_stderr,financial", "acc,strict"} <= task.keys()
-    assert content["higher_is_better"]["finqa"] == {"acc,financial": True, "acc,strict": True}
+    assert {"acc,financial", "acc_stderr,financial", "acc,docmath"} <= task.keys()
+    assert content["higher_is_better"]["finqa"] == {"acc,financial": True, "acc,docmath": True}
     parts = content["evalkit"]["report"]
     assert parts["failures"]["finqa"]["truncated"] == 1
     assert parts["failures"]["finqa"]["without_truncated"]["n"] == 4
-    assert set(parts["sensitivity"]["finqa"]) == {"financial", "strict"}
+    assert set(parts["sensitivity"]["finqa"]) == {"financial", "docmath"}
     assert set(parts["breakdown"]["finqa"]["answer_kind"]["parts"]) == {"amount", "percent", "yes_no"}
     assert "1 of 5 outputs are truncated; accuracy without them" in capsys.readouterr().out
 
 
 def test_right_then_abandoned_is_marked_and_counted(tmp_path: Path) -> None:
     assert replay(tmp_path, [*OUTPUTS, ABANDONED], "data=sample", "benchmark=[finqa]") == 0
-    main(["score", str(tmp_path / "run"), "rules=[strict]"])
+    main(["score", str(tmp_path / "run"), "rules=[docmath]"])
     text = (tmp_path / "run" / "scores.jsonl").read_text(encoding="utf-8")
     lines = [json.loads(line) for line in text.splitlines()]
     marked = {line["id"]: line["abandoned"] for line in lines if "abandoned" in line}

@@ -19,12 +19,6 @@ def test_agreement_with_hand_labels() -> None:
     found = figures(labelled(DATA))
     for figure in found:
         sys.stdout.write(f"{figure.title}: {figure.agreed} of {figure.total}\n")
-    assert [figure.target for figure in found] == [0.97, 0.95, None, 0.98, 0.85]
+    assert [figure.target for figure in found] == [0.97, 0.95, 0.98, 0.85]
     assert all(figure.total > 100 for figure in found)
     assert all(figure.met for figure in found)
-
-
-def test_the_faithful_official_rule_loses_only_to_rounding() -> None:
-    """7.87% for 0.07874 is wrong there, so it misses the strict label; it accepts nothing that is wrong."""
-    [official] = [figure for figure in figures(labelled(DATA)) if figure.target is None]
-    assert {(item.label, item.verdict) for item in official.disagreements} == {("right", "wrong")}

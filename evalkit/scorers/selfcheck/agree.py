@@ -32,11 +32,11 @@ class Disagreement:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One kind of agreement. ``target`` is the share that must be reached; None: shown, no target."""
+    """One kind of agreement. ``target`` is the share that must be reached."""
 
     title: str
     total: int
-    target: float | None
+    target: float
     disagreements: tuple[Disagreement, ...]
 
     @property
@@ -49,7 +49,7 @@ class Figure:
 
     @property
     def met(self) -> bool:
-        return self.target is None or self.share >= self.target
+        return self.share >= self.target
 
 
 Compare = Callable[[Labelled], tuple[str, str] | None]
@@ -57,18 +57,17 @@ Compare = Callable[[Labelled], tuple[str, str] | None]
 
 
 def figures(items: Sequence[Labelled]) -> list[Figure]:
-    """Verdicts (lenient, strict, FinQA's official), extraction and failure classes against the labels."""
+    """Verdicts (lenient and strict), extraction and failure classes against the labels."""
     knowable = [item for item in items if item.label["failure"] in KNOWABLE]
     return [
         _figure("financial, against the lenient label", items, _lenient, 0.97),
-        _figure("strict, against the strict label", items, _strict("strict"), 0.95),
-        _figure("finqa_official, against the strict label", items, _strict("finqa_official"), None),
+        _figure("finqa_official on numbers, against the strict label", items, _strict, 0.95),
         _figure("extracted text, number and %", items, _extraction, 0.98),
         _figure("failure class, where the page is not needed", knowable, _failure, 0.85),
     ]
 
 
-def _figure(title: str, items: Sequence[Labelled], compare: Compare, target: float | None) -> Figure:
+def _figure(title: str, items: Sequence[Labelled], compare: Compare, target: float) -> Figure:
     found = ((item, compare(item)) for item in items)
     differing = tuple(_disagreement(item, *said) for item, said in found if said is not None)
     return Figure(title, len(items), target, differing)
@@ -94,12 +93,9 @@ def _lenient(item: Labelled) -> tuple[str, str] | None:
     return None if correct is item.lenient else (_word(item.lenient), _word(correct))
 
 
-def _strict(rule: str) -> Compare:
-    def compare(item: Labelled) -> tuple[str, str] | None:
-        label, correct = bool(item.label["correct_strict"]), _judged(rule, item).correct
-        return None if correct is label else (_word(label), _word(correct))
-
-    return compare
+def _strict(item: Labelled) -> tuple[str, str] | None:
+    label, correct = bool(item.label["correct_strict"]), _judged("finqa_official", item).correct
+    return None if correct is label else (_word(label), _word(correct))
 
 
 def _extraction(item: Labelled) -> tuple[str, str] | None:
