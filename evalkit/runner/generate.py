@@ -5,54 +5,28 @@ from __future__ import annotations
 import time
 from array import array
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any
 
 from rich.console import Console
 
 from evalkit.backends.engine import Engine, EngineUnusable
-from evalkit.backends.replay import Replay
 from evalkit.benchmarks import Loaded
-from evalkit.errors import UserError
 from evalkit.example import Message, OwnAnswer
+from evalkit.runner.answers import Answers, open_answers
 from evalkit.runner.clock import EngineClock
 from evalkit.runner.folder import RunFolder
 from evalkit.runner.order import distinct_tokens, grouped
 from evalkit.runner.progress import RunProgress
-from evalkit.runner.provenance import provenance
-from evalkit.runner.record import Generation, Writer, generation, read_generations, rewrite
-from evalkit.runner.request import Name, Request, messages_of
-from evalkit.runner.schedule import Answers, Scheduler
+from evalkit.runner.provenance import now, provenance
+from evalkit.runner.record import Generation, Writer
+from evalkit.runner.request import Name, Request
+from evalkit.runner.schedule import Scheduler
 from evalkit.runner.session import measured
-from evalkit.runner.settings import sampling
 
 _HEARTBEAT_SECONDS = 5.0
 # Room in the context for each earlier answer of a dialogue that will only be known later (tokens).
 _OWN_ANSWER_RESERVE = 512
 _PLANNING_ATTEMPTS = 3
-
-
-def kept_records(folder: RunFolder) -> list[Generation]:
-    """The run's finished records; an unfinished line and the engine's own failures are cleared away."""
-    records = read_generations(folder.generations)
-    final = [record for record in records if record.is_final]
-    if folder.generations.exists():
-        rewrite(folder.generations, final)
-    return final
-
-
-def _answers(
-    config: Mapping[str, Any], identity: Mapping[str, Any], folder: RunFolder, requests: Sequence[Request]
-) -> Answers:
-    answers = Answers(kept_records(folder), identity, sampling(config), config["protocol"]["system"])
-    stale = answers.stale(requests)
-    if stale:
-        raise UserError(
-            f"{folder.path}: {stale} generations there were made from other weights, prompts or data: "
-            "give another run_dir, or remove the folder"
-        )
-    return answers
 
 
 async def generate(
@@ -68,11 +42,11 @@ async def generate(
     Returns:
         All records of the run and the content of run.json.
     """
-    answers = _answers(config, engine.identity(), folder, requests)
+    answers = open_answers(config, engine.identity(), folder, requests)
     pending = [request for request in requests if answers.record(request) is None]
     earlier = folder.read_json("run.json")
     if not pending and earlier:
-        return answers.records, earlier
+        return answers.records, _brought_up_to_date(folder, earlier, answers.records)
     session = _Session(folder, config, data, engine, answers, earlier)
     try:
         await session.run(requests, pending, console)
@@ -80,6 +54,18 @@ async def generate(
         await engine.stop()
         session.save(ended=True)
     return answers.records, session.content()
+
+
+def _brought_up_to_date(
+    folder: RunFolder, run: dict[str, Any], records: Sequence[Generation]
+) -> dict[str, Any]:
+    """run.json of a run with nothing left to do: a kill may have come after its last record."""
+    distinct = run["measured"]["prompt_tokens_distinct"]
+    figures = measured(run["sessions"], records, distinct)
+    if figures != run["measured"]:
+        run["measured"] = figures
+        folder.write_json("run.json", run)
+    return run
 
 
 class _Session:
@@ -99,7 +85,7 @@ class _Session:
         self._answers = answers
         self._static = provenance(config, {name: loaded.provenance for name, loaded in data.items()})
         self._earlier = list(earlier.get("sessions", []))
-        self._started = _now()
+        self._started = now()
         self._clock = EngineClock()
         self._saved = 0.0
         self._ended: str | None = None
@@ -134,7 +120,7 @@ class _Session:
 
     async def _plan(self, requests: Sequence[Request]) -> dict[Name, int]:
         """The size of every prompt, in tokens where the engine tells, else in characters."""
-        prompts = {request.name: self._draft(request) for request in requests}
+        prompts = {request.name: self._answers.draft(request) for request in requests}
         tokens = await self._tokenize(list(prompts.values()))
         if tokens is None:
             return {name: sum(len(m.content) for m in prompt) for name, prompt in prompts.items()}
@@ -159,25 +145,12 @@ class _Session:
                     raise
         return None
 
-    def _draft(self, request: Request) -> tuple[Message, ...]:
-        """The request's messages, with nothing where an answer of its dialogue is still to come."""
-        known = self._answers.messages(request)
-        if known is not None:
-            return known
-        empty = tuple(
-            Message("assistant", "") if isinstance(message, OwnAnswer) else message
-            for message in request.example.messages
-        )
-        draft = messages_of(replace(request, example=replace(request.example, messages=empty)), None, {})
-        assert draft is not None
-        return draft
-
     async def _count_late_prompts(self, requests: Sequence[Request]) -> None:
         """Prompts that held the model's own answers could not be counted before they existed."""
         late = [request for request in requests if request.name not in self._tokens]
         if not self._tokens or not late:
             return
-        prompts = [self._draft(request) for request in late]
+        prompts = [self._answers.draft(request) for request in late]
         tokens = await self._tokenize(prompts) or []
         self._tokens.update((request.name, t) for request, t in zip(late, tokens, strict=True))
         self._distinct = distinct_tokens(self._tokens.values())
@@ -205,54 +178,6 @@ class _Session:
 
     def save(self, ended: bool = False) -> None:
         if ended:
-            self._ended = _now()
+            self._ended = now()
         self._saved = time.monotonic()
         self._folder.write_json("run.json", self.content())
-
-
-def replay(
-    folder: RunFolder,
-    config: Mapping[str, Any],
-    data: Mapping[str, Loaded],
-    requests: Sequence[Request],
-    source: Replay,
-) -> tuple[list[Generation], dict[str, Any], int]:
-    """Take the recorded outputs as the run's generations.
-
-    Returns:
-        The records, the content of run.json, and how many requests have no recorded output: they are left
-        out, not scored 0.
-    """
-    answers = _answers(config, source.identity(), folder, requests)
-    writer = Writer(folder.generations)
-    fresh = []
-    for request in requests:
-        completion = source.find(request)
-        messages = answers.messages(request)
-        if completion is None or messages is None or answers.record(request) is not None:
-            continue
-        record = generation(request, answers.key(request, messages), messages, completion)
-        answers.add(record)
-        fresh.append(record)
-    writer.append(fresh)
-    writer.close()
-    if not answers.records:
-        raise UserError(
-            f"{source.path}: none of its {len(source.outputs)} outputs belongs to an example of this run"
-        )
-    now = _now()
-    run = {
-        **provenance(config, {name: loaded.provenance for name, loaded in data.items()}),
-        "engine": {**source.identity(), "path": str(source.path)},
-        "outputs_unused": source.unused(requests),
-        "started": now,
-        "ended": now,
-        "sessions": [],
-        "measured": measured([], answers.records, None),
-    }
-    folder.write_json("run.json", run)
-    return answers.records, run, len(requests) - len(answers.records)
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")

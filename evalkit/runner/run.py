@@ -61,7 +61,8 @@ def execute(config: dict[str, Any], console: Console) -> Finished:
     """
     from evalkit.backends.open import open_engine
     from evalkit.backends.replay import read_replay
-    from evalkit.runner.generate import generate, replay
+    from evalkit.runner.generate import generate
+    from evalkit.runner.replay import replay
 
     check(config)
     if config["data"].get("dir"):

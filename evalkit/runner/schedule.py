@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 from evalkit.backends.engine import (
     ENGINE_ERROR,
@@ -13,62 +12,16 @@ from evalkit.backends.engine import (
     Engine,
     EngineDied,
     EngineUnusable,
-    Sampling,
 )
 from evalkit.example import Message
+from evalkit.runner.answers import Answers
 from evalkit.runner.clock import EngineClock
 from evalkit.runner.order import Group
 from evalkit.runner.record import Generation, Writer, generation
-from evalkit.runner.request import Name, Request, generation_key, messages_of, seeded
+from evalkit.runner.request import Request
 
 _ATTEMPTS = 3  # of one request, when the server dies under it
 _DEATHS_WITHOUT_AN_ANSWER = 5  # then it is the server and not the request
-
-
-class Answers:
-    """What is known of each request: its record once finished, else its messages and key."""
-
-    def __init__(
-        self,
-        records: Iterable[Generation],
-        identity: Mapping[str, Any],
-        sampling: Sampling,
-        system: str | None,
-    ) -> None:
-        self._records = {record.name: record for record in records}
-        self._identity = identity
-        self._sampling = sampling
-        self._system = system
-        self._texts: dict[Name, str | None] = {name: r.text for name, r in self._records.items()}
-
-    def messages(self, request: Request) -> tuple[Message, ...] | None:
-        return messages_of(request, self._system, self._texts)
-
-    def sampling(self, request: Request) -> Sampling:
-        return seeded(self._sampling, request)
-
-    def key(self, request: Request, messages: tuple[Message, ...]) -> str:
-        return generation_key(self._identity, messages, self.sampling(request), request.sample)
-
-    def record(self, request: Request) -> Generation | None:
-        return self._records.get(request.name)
-
-    def add(self, record: Generation) -> None:
-        self._records[record.name] = record
-        self._texts[record.name] = record.text
-
-    @property
-    def records(self) -> list[Generation]:
-        return list(self._records.values())
-
-    def stale(self, requests: Iterable[Request]) -> int:
-        """How many records bear the name of a wanted request and were made from something else."""
-        wrong = 0
-        for request in requests:
-            record, messages = self.record(request), self.messages(request)
-            if record is not None and (messages is None or self.key(request, messages) != record.key):
-                wrong += 1
-        return wrong
 
 
 class Scheduler:

@@ -9,10 +9,10 @@ from typing import Any
 
 from evalkit.backends.engine import Completion
 from evalkit.backends.open import open_engine
+from evalkit.runner.answers import Answers
 from evalkit.runner.clock import EngineClock
 from evalkit.runner.request import Request
 from evalkit.runner.run import load_data, wanted
-from evalkit.runner.schedule import Answers
 from evalkit.runner.settings import max_tokens, sampling
 
 _ANY_SLOT = -1  # llama.cpp chooses the slot with the longest common prefix, if one is free

@@ -64,6 +64,16 @@ def test_the_same_command_again_generates_nothing(undisturbed: Path, tmp_path: P
     assert ((run_dir / "generations.jsonl").read_bytes(), (run_dir / "run.json").read_bytes()) == before
 
 
+def test_figures_that_a_kill_left_behind_are_brought_up_to_date(undisturbed: Path, tmp_path: Path) -> None:
+    run_dir = tmp_path / "run"
+    shutil.copytree(undisturbed, run_dir)
+    run = json.loads((run_dir / "run.json").read_text())
+    stale = {**run, "measured": {**run["measured"], "completion_tokens": 1}}
+    (run_dir / "run.json").write_text(json.dumps(stale))
+    assert evalkit(*small_run(run_dir), cwd=tmp_path).returncode == 0
+    assert json.loads((run_dir / "run.json").read_text()) == run
+
+
 def test_scoring_again_needs_no_engine(undisturbed: Path, tmp_path: Path) -> None:
     run_dir = tmp_path / "run"
     shutil.copytree(undisturbed, run_dir)

@@ -12,10 +12,11 @@ import pytest
 
 from evalkit.backends.engine import Completion, EngineDied, EngineUnusable, Sampling
 from evalkit.example import Example, Message
+from evalkit.runner.answers import Answers
 from evalkit.runner.clock import EngineClock
 from evalkit.runner.order import grouped, requests_of
 from evalkit.runner.record import Generation, Writer, read_generations
-from evalkit.runner.schedule import Answers, Scheduler
+from evalkit.runner.schedule import Scheduler
 from tests.runner.toy import dialogue, example
 
 SAMPLING = Sampling(0.0, 1.0, 0, 0.0, 1.0, 16, 0)
