@@ -24,7 +24,7 @@ from evalkit.scorers.window import head, tail
 _ANSWER = re.compile(r"(?:Answer|answer|A)\s*[:\uff1a]\s*(.+)")
 _NOT_NUMERIC = re.compile(r"[^0-9.\-+]")
 _TOLERANCE = 0.01
-_LINE_CHARS = 10_000
+_LINE_CHARS = 2_000  # NFKC can make eighteen characters of one, and no answer is that long
 
 
 def score(output: Output, gold: Gold) -> Verdict | None:
