@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from evalkit.errors import UserError
+from evalkit.paths import cache_dir
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,15 +19,6 @@ class Pin:
     path: str
     git_blob: str
     sha256: str | None = None
-
-
-def cache_dir() -> Path:
-    """Where downloads are kept: EVALKIT_CACHE, else the platform's cache directory."""
-    if chosen := os.environ.get("EVALKIT_CACHE"):
-        return Path(chosen).expanduser()
-    import platformdirs
-
-    return Path(platformdirs.user_cache_dir("evalkit"))
 
 
 def fetch(pin: Pin, *, base_url: str, repo: str, revision: str) -> Path:

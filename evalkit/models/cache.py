@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -10,16 +9,6 @@ from pathlib import Path
 from evalkit.errors import UserError
 
 _RESERVE = 64 << 20  # left free on the disk, so that a download does not fill it to the last byte
-
-
-def cache_dir() -> Path:
-    """`$EVALKIT_CACHE`, else the user's cache folder; it need not exist yet."""
-    given = os.environ.get("EVALKIT_CACHE")
-    if given:
-        return Path(given).expanduser().absolute()
-    import platformdirs
-
-    return Path(platformdirs.user_cache_dir("evalkit"))
 
 
 def require_space(needed: int | None, folder: Path, what: str, variable: str) -> None:

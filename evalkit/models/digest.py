@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from evalkit.errors import UserError
-from evalkit.models.cache import cache_dir
+from evalkit.paths import cache_dir
 
 _CHUNK = 1 << 22
 _BIG = 1 << 30  # from here on hashing takes long enough to say what is going on

@@ -12,9 +12,10 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from evalkit.errors import UserError
-from evalkit.models.cache import cache_dir, install, one_line, require_space
+from evalkit.models.cache import install, one_line, require_space
 from evalkit.models.digest import hash_file, remember
 from evalkit.models.fetched import Fetched, check_sha256
+from evalkit.paths import cache_dir
 
 _PINNED = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*==[A-Za-z0-9][A-Za-z0-9.+!_-]*")
 

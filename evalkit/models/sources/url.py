@@ -10,9 +10,10 @@ from typing import Any
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from evalkit.errors import UserError
-from evalkit.models.cache import cache_dir, human, install, require_space
+from evalkit.models.cache import human, install, require_space
 from evalkit.models.digest import hash_file, remember
 from evalkit.models.fetched import Fetched, check_sha256
+from evalkit.paths import cache_dir
 
 _TIMEOUT = 60.0  # seconds without a byte
 _HEADERS = {"Accept-Encoding": "identity"}  # the length the server states is then the file's
