@@ -10,7 +10,6 @@ from pathlib import Path
 
 from evalkit.backends.engine import CONTEXT_OVERFLOW
 from evalkit.benchmarks import Loaded
-from evalkit.errors import UserError, nearest
 from evalkit.example import Example, Gold, NumberGold
 from evalkit.runner.folder import write_atomically
 from evalkit.runner.record import Generation
@@ -63,14 +62,12 @@ def chosen_rules(names: str | Sequence[str], default: str = DEFAULT) -> list[str
     Raises:
         UserError: there is no such rule.
     """
-    known = rule_names()
     wanted = names.strip("[]").split(",") if isinstance(names, str) else list(names)
     wanted = [name.strip() for name in wanted if name.strip()]
     if wanted == ["all"]:
-        wanted = known
+        wanted = rule_names()
     for name in wanted:
-        if name not in known:
-            raise UserError(f"no rule named '{name}'.{nearest(name, known)} Known: {', '.join(known)}")
+        get_rule(name)
     return list(dict.fromkeys([default, *wanted]))
 
 
