@@ -1,0 +1,158 @@
+"""sweep.json: everything that a sweep found, from which its report, curves and recommendation are made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from evalkit.compare.comparison import Comparison, Estimate
+from evalkit.errors import UserError
+
+SCHEMA = 1
+FILE = "sweep.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """A member's file. `size_bytes` is the file's, `bits_per_weight` counts its tensor data.
+
+    `requantized_from`: the tensor type of an already quantized source, None for a file made from full
+    precision or of unknown making. `warnings`: where the tensors contradict the claimed recipe.
+    """
+
+    file: str
+    sha256: str
+    size_bytes: int
+    bits_per_weight: float | None
+    claimed: str | None = None
+    found: str | None = None
+    requantized_from: str | None = None
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Predicted resident memory in bytes: weights, KV cache, compute buffers, and the process itself."""
+
+    weights: int
+    kv: int
+    compute: int
+    process: int
+
+    @property
+    def total(self) -> int:
+        """The sum, in bytes."""
+        return self.weights + self.kv + self.compute + self.process
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What serving a member cost, measured in the processes that served it; None where it could not be.
+
+    `prefill_…` and `decode_tokens_per_second` and `first_token_seconds` come from the probe: one request at a
+    time with a prompt of `probe_prompt_tokens` and an answer of `probe_answer_tokens`.
+    `throughput_tokens_per_second` is the run's: tokens generated with all slots busy over its engine time.
+    `tokens_per_answer` is the mean over the run's answers. Energy is that of the whole machine (or GPU) over
+    the run, in joules.
+    """
+
+    context: int | None
+    slots: int
+    peak_memory_bytes: int | None
+    gpu_memory_bytes: int | None
+    predicted: Memory | None
+    load_seconds: float | None
+    prefill_tokens_per_second: float | None
+    decode_tokens_per_second: float | None
+    first_token_seconds: float | None
+    probe_prompt_tokens: int | None
+    probe_answer_tokens: int | None
+    throughput_tokens_per_second: float | None
+    tokens_per_answer: float | None
+    energy_joules: float | None
+    wall_seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One member. `accuracy` holds an estimate per benchmark and `average`; a failed member has a `reason`.
+
+    `comparisons` is empty for the reference itself. `run_dir` is relative to the sweep's folder.
+    """
+
+    name: str
+    title: str
+    status: Literal["done", "partial", "failed"]
+    reason: str | None = None
+    run_dir: str | None = None
+    weights: Weights | None = None
+    cost: Cost | None = None
+    accuracy: dict[str, Estimate] = field(default_factory=dict)
+    truncated: float | None = None
+    comparisons: tuple[Comparison, ...] = ()
+
+    def compared(self, benchmark: str) -> Comparison | None:
+        """The comparison with the reference on `benchmark` (or `average`)."""
+        return next((c for c in self.comparisons if c.benchmark == benchmark), None)
+
+
+@dataclass(frozen=True, slots=True)
+class NoiseFloor:
+    """The reference against itself: `what` says how the second run differed."""
+
+    what: str
+    comparisons: tuple[Comparison, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """A finished sweep. `margin` is a fraction of 1; `benchmarks` maps names to titles."""
+
+    name: str
+    title: str
+    rule: str
+    margin: float
+    reference: str
+    benchmarks: dict[str, str]
+    members: tuple[Member, ...]
+    noise: tuple[NoiseFloor, ...] = ()
+    machine: dict[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    schema: int = SCHEMA
+
+    def member(self, name: str) -> Member:
+        """The member of that name (KeyError if there is none)."""
+        for member in self.members:
+            if member.name == name:
+                return member
+        raise KeyError(name)
+
+
+def to_json(sweep: Sweep) -> str:
+    """The text of sweep.json; equal sweeps give equal bytes."""
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(Sweep).dump_json(sweep, indent=2).decode() + "\n"
+
+
+def read_sweep(path: Path) -> Sweep:
+    """A sweep read back from its sweep.json, or from the folder that holds it.
+
+    Raises:
+        UserError: it is not there, or not a sweep that this version can read.
+    """
+    from pydantic import TypeAdapter, ValidationError
+
+    file = path / FILE if path.is_dir() else path
+    try:
+        sweep = TypeAdapter(Sweep).validate_json(file.read_bytes())
+    except OSError as error:
+        raise UserError(f"{file} cannot be read: {error.strerror}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise UserError(f"{file} is not a sweep's record: {where}: {first['msg']}") from error
+    if sweep.schema != SCHEMA:
+        raise UserError(f"{file} has schema {sweep.schema}; this version reads {SCHEMA}: run the sweep again")
+    return sweep
