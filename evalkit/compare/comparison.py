@@ -57,11 +57,10 @@ class Comparison:
     """One candidate against the reference on one benchmark, or on the average of several.
 
     `difference` is candidate - reference. `tokens` (answer length in tokens) and `truncated` (share of
-    answers cut at the limit) are differences too. p-values are before (`p_*`) and after Holm (`adjusted_p_*`):
-    `p_difference` two-sided against no difference, `p_non_inferior` one-sided against a loss of at least
-    the margin. `p_mcnemar` is the exact test, None unless every item has one right-or-wrong answer on both
-    sides.
-    `detectable`: the smallest true difference that this n would show with power 0.8.
+    answers cut at the limit) are differences too. p-values are before (`p_*`) and after Holm
+    (`adjusted_p_*`): `p_difference` two-sided against no difference, `p_non_inferior` one-sided against a
+    loss of at least the margin. `p_mcnemar` is the exact test, None unless every item has one right-or-wrong
+    answer on both sides. `detectable`: the smallest true difference that this n would show with power 0.8.
     """
 
     benchmark: str
