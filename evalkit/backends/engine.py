@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
+from evalkit.backends.speed import Speed
 from evalkit.example import Message
 
 
@@ -99,6 +100,14 @@ class Engine(Protocol):
 
     def peak_memory_bytes(self) -> int | None:
         """The highest resident memory of the engine's processes so far."""
+        ...
+
+    def peak_gpu_memory_bytes(self) -> int | None:
+        """The highest GPU memory of the engine's processes so far; None if nothing tells."""
+        ...
+
+    async def probe(self) -> Speed | None:
+        """The speed of one request alone on the started engine; None if it cannot be told."""
         ...
 
     def description(self) -> dict[str, Any]:

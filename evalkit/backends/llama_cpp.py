@@ -19,6 +19,7 @@ from evalkit.backends.engine import Completion, EngineDied, EngineUnusable, Samp
 from evalkit.backends.llama_options import ServerOptions, arguments, engine_build, find_binary
 from evalkit.backends.memory import PeakMemory
 from evalkit.backends.server_process import ServerProcess, free_port, require_free_port
+from evalkit.backends.speed import Speed, measure_speed
 from evalkit.errors import UserError
 from evalkit.example import Message
 
@@ -80,6 +81,7 @@ class LlamaCpp:
             threads=backend["threads"] or psutil.cpu_count(logical=False) or 1,
             gpu_layers=backend["gpu_layers"],
             flash_attention=_switch(backend["flash_attention"]),
+            mmap=backend["mmap"],
             chat_template=None if template_from_file else chat_template,
             port=backend["port"],
             key=secrets.token_urlsafe(24),
@@ -110,6 +112,12 @@ class LlamaCpp:
     def peak_memory_bytes(self) -> int | None:
         return self._memory.bytes or None
 
+    def peak_gpu_memory_bytes(self) -> int | None:
+        return self._memory.gpu_bytes
+
+    async def probe(self) -> Speed | None:
+        return await measure_speed(self._post, self._options.context)
+
     async def tokenize(self, prompts: Sequence[Sequence[Message]]) -> list[array[int]] | None:
         """The tokens of each prompt as the chat template renders it.
 
@@ -118,7 +126,7 @@ class LlamaCpp:
         """
         if self._client is not None:
             return await self._tokenize(prompts)
-        scout = replace(self._options, slots=1, context=_CONTEXT_STEP, repack=False, warmup=False)
+        scout = replace(self._options, slots=1, context=_CONTEXT_STEP, mmap=True, repack=False, warmup=False)
         memory, self._memory = self._memory, PeakMemory()  # the scout's memory is not the model's
         try:
             await self._launch(scout)
@@ -149,7 +157,7 @@ class LlamaCpp:
         try:
             return await self._client.post(f"{root}{path}", cast_to=dict[str, Any], body=dict(body))
         except APIError as error:
-            raise EngineUnusable(f"llama.cpp cannot render a prompt: {str(error)[:300]}") from error
+            raise EngineUnusable(f"llama.cpp does not answer {path}: {str(error)[:300]}") from error
 
     async def start(self, longest_prompt: int | None) -> None:
         self._options = replace(self._options, context=self._context(longest_prompt))

@@ -36,6 +36,9 @@ def parameters(options: dict[str, Any]) -> Any:  # noqa: ANN401 - xllamacpp has 
     params.cpuparams_batch.n_threads = options["threads"]
     params.n_gpu_layers = options["gpu_layers"]
     params.flash_attn_type = {"off": 0, "on": 1, "auto": -1}[options["flash_attention"]]
+    # Mapped weights that are then repacked for the CPU would be counted twice: the pages and the copy.
+    modes = xllamacpp.llama_load_mode
+    params.load_mode = modes.LLAMA_LOAD_MODE_MMAP if options["mmap"] else modes.LLAMA_LOAD_MODE_NONE
     params.no_extra_bufts = not options["repack"]
     params.warmup = options["warmup"]
     params.ui = False

@@ -26,6 +26,7 @@ class ServerOptions:
     chat_template: str | None
     port: int | None
     key: str
+    mmap: bool = False
     repack: bool = True
     warmup: bool = True
 
@@ -67,6 +68,8 @@ def arguments(options: ServerOptions, port: int) -> list[str]:
     ]
     if options.gpu_layers >= 0:
         words += ["--n-gpu-layers", str(options.gpu_layers)]
+    if not options.mmap:
+        words.append("--no-mmap")
     if not options.repack:
         words.append("--no-repack")
     if not options.warmup:

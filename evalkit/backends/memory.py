@@ -1,4 +1,4 @@
-"""Peak resident memory of a process tree."""
+"""Peak memory of a process tree: resident on the host, and on the GPU where NVML tells."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from pathlib import Path
 
 import psutil
 
+from evalkit.backends.gpu import memory_of
+
 
 class PeakMemory:
-    """The highest resident memory seen of a process and its children, in bytes.
+    """The highest memory seen of a process and its children, in bytes; `gpu_bytes` None if nothing told.
 
     The kernel's own high-water mark (VmHWM) is exact for one process but knows nothing of its children;
     sampling sees the tree but can miss a peak. The larger of the two is kept.
@@ -17,6 +19,7 @@ class PeakMemory:
 
     def __init__(self) -> None:
         self.bytes = 0
+        self.gpu_bytes: int | None = None
 
     def sample(self, pid: int) -> None:
         """Look at the tree below `pid` now. A process that has just ended counts as nothing."""
@@ -28,6 +31,9 @@ class PeakMemory:
                 with contextlib.suppress(psutil.Error):
                     total += process.memory_info().rss
             self.bytes = max(self.bytes, total, high_water_mark(pid))
+            on_gpu = memory_of({process.pid for process in tree})
+            if on_gpu is not None:
+                self.gpu_bytes = max(self.gpu_bytes or 0, on_gpu)
 
 
 def high_water_mark(pid: int) -> int:

@@ -12,10 +12,14 @@ from evalkit.errors import UserError
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """A file on this machine and, for the run record, where it came from (no secrets in it)."""
+    """A file on this machine and, for the run record, where it came from (no secrets in it).
+
+    ``requantized_from``: the tensor type of the already quantized file that it was made from, if it was.
+    """
 
     path: Path
     origin: str
+    requantized_from: str | None = None
 
 
 def check_sha256(found: str, model: Mapping[str, Any], key: str, what: str) -> None:

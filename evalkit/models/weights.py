@@ -17,12 +17,16 @@ from evalkit.models.fetched import Fetched, check_sha256
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """A weight file: `sha256` in hex, `size_bytes` exact, `origin` says where it came from."""
+    """A weight file: `sha256` in hex, `size_bytes` exact, `origin` says where it came from.
+
+    `requantized_from` as in `Fetched`.
+    """
 
     path: Path
     sha256: str
     size_bytes: int
     origin: str
+    requantized_from: str | None = None
 
 
 def resolve(model: Mapping[str, Any]) -> Weights:
@@ -37,7 +41,8 @@ def resolve(model: Mapping[str, Any]) -> Weights:
     fetched = _local(name, model["path"]) if model.get("path") else _fetch(name, model)
     digest = sha256_of(fetched.path)
     check_sha256(digest, model, "sha256", str(fetched.path.resolve()))
-    return Weights(fetched.path, digest, fetched.path.stat().st_size, fetched.origin)
+    size = fetched.path.stat().st_size
+    return Weights(fetched.path, digest, size, fetched.origin, fetched.requantized_from)
 
 
 def source_kinds() -> list[str]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
@@ -11,7 +12,7 @@ from evalkit.report.defects import known_defects
 from evalkit.report.document import FILES, report, sections, write_bytes
 from evalkit.report.material import material
 from evalkit.report.results import Result, results, results_json
-from evalkit.report.table import comparison, to_csv, to_markdown, to_terminal
+from evalkit.report.table import Grid, comparison, to_csv, to_markdown, to_terminal
 from evalkit.runner.folder import write_atomically
 from evalkit.runner.run import Finished
 from evalkit.runner.scoring import Score, chosen_rules, score_records, write_scores
@@ -19,11 +20,35 @@ from evalkit.runner.session import cost_line
 from evalkit.scorers import DEFAULT
 
 
+@dataclass(frozen=True, slots=True)
+class Concluded:
+    """A scored run: its table, what its reader must know besides, and the exit code."""
+
+    grid: Grid
+    lines: list[str]
+    exit_code: int
+
+
 def conclude(finished: Finished, rules: str, console: Console, label_defects: Path | None = None) -> int:
     """Score and report a run; returns the exit code: 1 if examples have no answer, else 0.
 
     Raises:
         UserError: no such rule, or `label_defects` (see `evalkit.report.defects`) cannot be read.
+    """
+    concluded = write_reports(finished, rules, label_defects)
+    console.print(to_terminal(concluded.grid, console.width))
+    for note in concluded.grid.notes:
+        console.print(note, style="dim", highlight=False, markup=False)
+    for line in concluded.lines:
+        console.print(line, highlight=False, markup=False)
+    return concluded.exit_code
+
+
+def write_reports(finished: Finished, rules: str, label_defects: Path | None = None) -> Concluded:
+    """Score a run and write everything that is derived from its records into its folder.
+
+    Raises:
+        UserError: as `conclude`.
     """
     wanted, defects = chosen_rules(rules, DEFAULT), known_defects(label_defects)
     scores = score_records(finished.records, finished.data, wanted)
@@ -39,22 +64,21 @@ def conclude(finished: Finished, rules: str, console: Console, label_defects: Pa
     write_atomically(folder / "table.md", to_markdown(grid))
     write_atomically(folder / "table.csv", to_csv(grid))
     write_atomically(folder / "report.md", report(finished.config, grid, parts))
-    files = {name: content for part in parts for name, content in part.files.items()}
+    _write_files(folder, {name: content for part in parts for name, content in part.files.items()})
+    mine = [result for result in found if result.rule == DEFAULT]
+    lines = [*_shortfalls(finished, mine, scores), *(line for part in parts for line in part.lines)]
+    lines = [line for line in [*lines, cost_line(finished.run["measured"])] if line]
+    failed = any(score.failed for score in scores) or _missing(finished, mine) > finished.left_out
+    return Concluded(grid, lines, int(failed))
+
+
+def _write_files(folder: Path, files: Mapping[str, bytes]) -> None:
     for name in FILES:
         # What an earlier scoring wrote and this one does not must not pass for this one's.
         if name in files:
             write_bytes(folder / name, files[name])
         else:
             (folder / name).unlink(missing_ok=True)
-    console.print(to_terminal(grid, console.width))
-    for note in grid.notes:
-        console.print(note, style="dim", highlight=False, markup=False)
-    mine = [result for result in found if result.rule == DEFAULT]
-    lines = [*_shortfalls(finished, mine, scores), *(line for part in parts for line in part.lines)]
-    for line in [*lines, cost_line(finished.run["measured"])]:
-        if line:
-            console.print(line, highlight=False, markup=False)
-    return int(any(score.failed for score in scores) or _missing(finished, mine) > finished.left_out)
 
 
 def _json(content: dict[str, object]) -> str:

@@ -19,6 +19,8 @@ _IMMATERIAL = (
     "run_dir",
     "results_dir",
     "label_defects",
+    "probe",
+    "strict",
     "data.dir",
     "backend.port",
     "backend.timeout",
@@ -50,6 +52,11 @@ def run_id(config: Mapping[str, Any]) -> str:
 def default_path(config: Mapping[str, Any]) -> Path:
     """<results_dir>/runs/<model>/<run id>"""
     return Path(config["results_dir"]) / "runs" / str(config["model"]["name"]) / run_id(config)
+
+
+def path_of(config: Mapping[str, Any]) -> Path:
+    """The folder of the run of `config`: `run_dir`, or the default one."""
+    return Path(config["run_dir"]) if config["run_dir"] else default_path(config)
 
 
 def write_atomically(path: Path, text: str) -> None:

@@ -9,7 +9,9 @@ from typing import Any
 
 from rich.console import Console
 
+from evalkit.backends.energy import EnergyMeter
 from evalkit.backends.engine import Engine, EngineUnusable
+from evalkit.backends.speed import Speed
 from evalkit.benchmarks import Loaded
 from evalkit.example import Message, OwnAnswer
 from evalkit.runner.answers import Answers, open_answers
@@ -45,7 +47,8 @@ async def generate(
     answers = open_answers(config, engine.identity(), folder, requests)
     pending = [request for request in requests if answers.record(request) is None]
     earlier = folder.read_json("run.json")
-    if not pending and earlier:
+    unprobed = config["probe"] and not earlier.get("measured", {}).get("probe")
+    if not pending and earlier and not unprobed:
         return answers.records, _brought_up_to_date(folder, earlier, answers.records)
     session = _Session(folder, config, data, engine, answers, earlier)
     try:
@@ -89,6 +92,9 @@ class _Session:
         self._clock = EngineClock()
         self._saved = 0.0
         self._ended: str | None = None
+        self._probe = config["probe"]
+        self._speed: Speed | None = None
+        self._energy = EnergyMeter()
         self._tokens: dict[Name, array[int]] = {}
         self._distinct: int | None = None
 
@@ -101,6 +107,9 @@ class _Session:
             if any(request.name in todo for request in group)
         ]
         await self._engine.start(max(sizes.values(), default=None) if self._tokens else None)
+        if self._probe:
+            self._speed = await self._engine.probe()
+        self._energy = EnergyMeter()  # from here on: what the answers take
         self.save()
         writer = Writer(self._folder.generations)
         progress = RunProgress(len(requests), len(requests) - len(pending), console)
@@ -165,6 +174,9 @@ class _Session:
             "engine_seconds": round(self._clock.engine_seconds, 3),
             "load_seconds": description.get("load_seconds"),
             "peak_memory_bytes": self._engine.peak_memory_bytes(),
+            "peak_gpu_memory_bytes": self._engine.peak_gpu_memory_bytes(),
+            "energy_joules": self._energy.joules(),
+            "probe": self._speed.as_json() if self._speed else None,
         }
         sessions = [*self._earlier, session]
         return {

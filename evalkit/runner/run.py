@@ -10,9 +10,10 @@ from typing import Any
 
 from rich.console import Console
 
+from evalkit.backends.engine import Engine
 from evalkit.benchmarks import Loaded, load
 from evalkit.errors import UserError
-from evalkit.runner.folder import ENGINE_LOG, RunFolder, check_claim, default_path
+from evalkit.runner.folder import ENGINE_LOG, RunFolder, check_claim, path_of
 from evalkit.runner.order import requests_of
 from evalkit.runner.record import Generation
 from evalkit.runner.request import Request
@@ -51,8 +52,11 @@ def wanted(config: Mapping[str, Any], data: Mapping[str, Loaded]) -> list[Reques
     return requests_of(examples, config["protocol"]["samples"])
 
 
-def execute(config: dict[str, Any], console: Console) -> Finished:
+def execute(config: dict[str, Any], console: Console, data: dict[str, Loaded] | None = None) -> Finished:
     """Generate what the run still lacks.
+
+    Args:
+        data: what `load_data` gives for this config, if the caller has it already.
 
     Raises:
         UserError: the request is wrong; nothing was started.
@@ -67,10 +71,10 @@ def execute(config: dict[str, Any], console: Console) -> Finished:
     check(config)
     if config["data"].get("dir"):
         config["data"]["dir"] = str(Path(config["data"]["dir"]).absolute())
-    path = Path(config["run_dir"]) if config["run_dir"] else default_path(config)
+    path = path_of(config)
     # Whatever can be wrong with the request shows before the folder is made, so that nothing is left of it.
     check_claim(path, config)
-    data = load_data(config)
+    data = load_data(config) if data is None else data
     requests = wanted(config, data)
     if config["backend"]["kind"] == "replay":
         source = read_replay(config["model"]["path"])
@@ -78,6 +82,8 @@ def execute(config: dict[str, Any], console: Console) -> Finished:
             records, run, left_out = replay(folder, config, data, requests, source)
         return Finished(path, config, data, records, run, left_out)
     engine = open_engine(config["model"], config["backend"], max_tokens(config), path / ENGINE_LOG)
+    if config["strict"]:
+        _refuse_contradictions(config["model"]["name"], engine)
     console.print(f"run folder: {path}", highlight=False, soft_wrap=True)
     with RunFolder(path, config) as folder:
         try:
@@ -86,6 +92,12 @@ def execute(config: dict[str, Any], console: Console) -> Finished:
             folder.give_up()
             raise
     return Finished(path, config, data, records, run)
+
+
+def _refuse_contradictions(name: str, engine: Engine) -> None:
+    recipe = engine.description().get("weights", {}).get("recipe", {})
+    for warning in recipe.get("warnings", ()):
+        raise UserError(f"{name}: {warning} (strict=true refuses such a file)")
 
 
 def finished_run(path: Path, data_dir: str | None = None) -> Finished:

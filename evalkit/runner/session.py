@@ -22,10 +22,12 @@ def measured(
 
     Returns:
         Sums over sessions for seconds, the maximum for memory, sums over records for tokens; speeds are
-        tokens per second of one slot, averaged over the time that the engine says it spent.
+        tokens per second of one slot, averaged over the time that the engine says it spent. `probe` is the
+        last session's that has one.
     """
     records = list(records)
-    peaks = [session["peak_memory_bytes"] for session in sessions if session.get("peak_memory_bytes")]
+    energies = [session["energy_joules"] for session in sessions if session.get("energy_joules")]
+    probes = [session["probe"] for session in sessions if session.get("probe")]
     computed = sum(record.computed_tokens for record in records)
     generated = sum(record.completion_tokens or 0 for record in records)
     return {
@@ -34,7 +36,10 @@ def measured(
         "prompt_tokens_distinct": distinct,
         "prompt_tokens_total": sum(record.prompt_tokens or 0 for record in records),
         "completion_tokens": generated,
-        "peak_memory_bytes": max(peaks, default=None),
+        "peak_memory_bytes": _highest(sessions, "peak_memory_bytes"),
+        "peak_gpu_memory_bytes": _highest(sessions, "peak_gpu_memory_bytes"),
+        "energy_joules": round(sum(energies), 3) if energies else None,
+        "probe": probes[-1] if probes else None,
         "prefill_tokens_per_second": _rate(
             sum(r.computed_tokens for r in records if r.prefill_s), sum(r.prefill_s or 0.0 for r in records)
         ),
@@ -43,6 +48,10 @@ def measured(
             sum(r.decode_s or 0.0 for r in records),
         ),
     }
+
+
+def _highest(sessions: Sequence[Mapping[str, Any]], name: str) -> int | None:
+    return max((session[name] for session in sessions if session.get(name)), default=None)
 
 
 def _rate(tokens: int, seconds: float) -> float | None:

@@ -38,6 +38,12 @@ class ToyEngine:
     def description(self) -> dict[str, Any]:
         return {}
 
+    def peak_gpu_memory_bytes(self) -> int | None:
+        return None
+
+    async def probe(self) -> None:
+        return None
+
     def peak_memory_bytes(self) -> int | None:
         return None
 
