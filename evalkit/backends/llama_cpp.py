@@ -26,6 +26,8 @@ from evalkit.example import Message
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
 
+    from evalkit.gguf.header import GGUFHeader
+
 _CONTEXT_STEP = 256  # llama.cpp pads the KV cache to this many tokens
 _TOKENIZE_TOGETHER = 8
 
@@ -35,8 +37,8 @@ class LlamaCpp:
 
     Args:
         weights: path of the GGUF file; sha256: of its bytes; provenance: what run.json says of it.
+        header: of the GGUF file.
         chat_template: the Jinja source in force, and whether it is the file's own.
-        trained_context: tokens the model was trained for, the most that a slot may hold (None: not known).
         max_tokens: the longest answer, in tokens, that the context must have room for.
         backend: the composed `backend` config.
         binary: a llama-server executable; None: the xllamacpp wheel.
@@ -49,9 +51,9 @@ class LlamaCpp:
         weights: Path,
         sha256: str,
         provenance: Mapping[str, Any],
+        header: GGUFHeader,
         chat_template: str,
         template_from_file: bool,
-        trained_context: int | None,
         max_tokens: int,
         backend: Mapping[str, Any],
         binary: str | None,
@@ -63,7 +65,7 @@ class LlamaCpp:
         self._sha256 = sha256
         self._provenance = provenance
         self._template = chat_template
-        self._trained_context = trained_context
+        self._header = header
         self._max_tokens = max_tokens
         self._backend = backend
         self._binary = binary
@@ -107,7 +109,21 @@ class LlamaCpp:
             "gpu_layers": self._options.gpu_layers,
             "binary": self._binary,
             "load_seconds": round(self._load_seconds, 3),
+            "predicted_memory": self._predicted_memory(),
         }
+
+    def _predicted_memory(self) -> dict[str, int] | None:
+        from evalkit.gguf.memory import predicted_memory
+
+        if not self._options.context:
+            return None
+        predicted = predicted_memory(
+            self._header,
+            context=self._options.context,
+            slots=self.slots,
+            flash_attention=self._options.flash_attention != "off",
+        )
+        return asdict(predicted)
 
     def peak_memory_bytes(self) -> int | None:
         return self._memory.bytes or None
@@ -168,7 +184,8 @@ class LlamaCpp:
             return int(self._backend["context"])
         wanted = (longest_prompt or 0) + self._max_tokens
         padded = -(-wanted // _CONTEXT_STEP) * _CONTEXT_STEP
-        return min(padded, self._trained_context or padded)
+        # More than the model was trained for is of no use.
+        return min(padded, self._header.n_ctx_train or padded)
 
     async def _launch(self, options: ServerOptions) -> None:
         started = time.monotonic()
@@ -269,9 +286,8 @@ def open_engine(model: Mapping[str, Any], backend: Mapping[str, Any], max_tokens
     Raises:
         UserError: the file cannot be had, is no complete GGUF, or has no chat template and none was given.
     """
+    from evalkit.backends.llama_weights import weights_provenance
     from evalkit.gguf.header import read_header
-    from evalkit.gguf.summary import summary
-    from evalkit.gguf.tokenizer import tokenizer_sha256
     from evalkit.models.weights import resolve
 
     # What takes no download to find wrong comes first.
@@ -287,21 +303,13 @@ def open_engine(model: Mapping[str, Any], backend: Mapping[str, Any], max_tokens
         raise UserError(
             f"{weights.path.name} has no chat template: give one with model.chat_template=FILE.jinja"
         )
-    provenance = {
-        "path": str(weights.path),
-        "origin": weights.origin,
-        "sha256": weights.sha256,
-        "size_bytes": weights.size_bytes,
-        "tokenizer_sha256": tokenizer_sha256(header),
-        "gguf": summary(header),
-    }
     return LlamaCpp(
         weights=weights.path,
         sha256=weights.sha256,
-        provenance=provenance,
+        provenance=weights_provenance(weights, header, model),
+        header=header,
         chat_template=template,
         template_from_file=not given,
-        trained_context=header.n_ctx_train,
         max_tokens=max_tokens,
         backend=backend,
         binary=binary,

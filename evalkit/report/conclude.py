@@ -8,6 +8,8 @@ from pathlib import Path
 
 from rich.console import Console
 
+from evalkit.records import file as record_file
+from evalkit.records.make import record_of
 from evalkit.report.defects import known_defects
 from evalkit.report.document import FILES, report, sections, write_bytes
 from evalkit.report.material import material
@@ -64,6 +66,7 @@ def write_reports(finished: Finished, rules: str, label_defects: Path | None = N
     write_atomically(folder / "table.md", to_markdown(grid))
     write_atomically(folder / "table.csv", to_csv(grid))
     write_atomically(folder / "report.md", report(finished.config, grid, parts))
+    write_bytes(folder / record_file.FILE, record_file.to_bytes(record_of(finished)))
     _write_files(folder, {name: content for part in parts for name, content in part.files.items()})
     mine = [result for result in found if result.rule == DEFAULT]
     lines = [*_shortfalls(finished, mine, scores), *(line for part in parts for line in part.lines)]

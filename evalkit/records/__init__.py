@@ -1,0 +1,1 @@
+"""A finished run as one small file: what the leaderboard, the site, exports and notebooks read."""
