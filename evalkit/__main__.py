@@ -16,11 +16,17 @@ from evalkit.errors import UserError, nearest
 # called: `--help` must feel instant, and hydra, openai and datasets take seconds to import.
 COMMANDS = {
     "run": "generate, score, print the table: run +model=NAME",
+    "sweep": "a family of files as one unit: curves and verdicts: sweep +sweep=NAME",
+    "compare": "two runs, example by example: compare REFERENCE_DIR CANDIDATE_DIR",
+    "recommend": "the file to deploy on your memory, from measured sweeps: recommend memory=6GiB",
     "score": "score a run again, without an engine: score RUN_DIR",
     "import": "logs of other harnesses, to score them here: import FORMAT FILE... OUT.jsonl",
     "models": "the models that can be named, and what each needs",
     "benchmarks": "the benchmarks that can be named, and what each is",
     "scoring": "how far the scoring can be trusted, and what it costs: scoring check|fuzz|speed",
+    "statistics": "how far intervals and verdicts can be trusted: statistics simulate",
+    "gguf": "what a GGUF file really contains, and the memory it will take: gguf FILE",
+    "quantize": "build a ladder of GGUF files from one: quantize SOURCE.gguf OUT_DIR +ladder=fin-r1",
     "bench": "measure the harness itself: prompt work, overhead, against unordered requests",
 }
 

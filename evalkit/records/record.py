@@ -61,7 +61,8 @@ class Row:
 class Head:
     """What made the run: blocks of run.json and of its config, without paths.
 
-    `benchmarks` maps names to their config, `covered` being the number of examples that the run asked for. `measured`, `engine`, `data` and `hardware` are as in run.json.
+    `benchmarks` maps names to their config, with `covered`, the number of examples that the run asked for.
+    `measured`, `engine`, `data` and `hardware` are as in run.json.
     """
 
     run_id: str

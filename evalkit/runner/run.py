@@ -38,7 +38,7 @@ def load_data(config: Mapping[str, Any]) -> dict[str, Loaded]:
         name: load(
             benchmark,
             config["data"],
-            limit=config["limit"],
+            limit=benchmark.get("limit") or config["limit"],
             seed=config["seed"],
             sampling=config["sampling"],
         )

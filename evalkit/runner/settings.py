@@ -23,6 +23,7 @@ def check(config: Mapping[str, Any]) -> None:
     for name, benchmark in config["benchmark"].items():
         if not isinstance(benchmark, Mapping) or "name" not in benchmark:
             raise UserError(f"benchmark.{name}: no such benchmark (`evalkit benchmarks` lists them)")
+        _whole(f"benchmark.{name}.limit", benchmark.get("limit"), least=1, optional=True)
     _check_protocol(config["protocol"])
     _check_backend(config["backend"])
     if config["model"].get("published_only"):

@@ -99,16 +99,16 @@ def _configs(settings: Settings, overrides: Sequence[str]) -> Iterator[dict[str,
     elif settings.members:
         for model in settings.members:
             yield to_dict(compose([f"+model={model}", *shared]))
-    else:
+    elif any(override.startswith("+model=") for override in overrides):
         yield to_dict(compose(shared))
-
-
-def _check(settings: Settings, members: Sequence[Member]) -> None:
-    if any("model" not in member.config for member in members):
+    else:
         raise UserError(
             "nothing to sweep over: give +sweep=NAME, sweep.members=[A,B] or +model=A,B "
             "(`evalkit models` lists them)"
         )
+
+
+def _check(settings: Settings, members: Sequence[Member]) -> None:
     if len(members) < 2:
         raise UserError("a sweep compares at least two members: name more, or use `evalkit run`")
     if any(member.config["run_dir"] for member in members):

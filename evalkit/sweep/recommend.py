@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 from evalkit.compare.comparison import AVERAGE, Comparison
+from evalkit.compare.wording import printable
 from evalkit.errors import UserError
 from evalkit.sweep.record import Member, Sweep
 from evalkit.sweep.sizes import size
+
+_CONTEXT_STEP = 256  # llama.cpp pads the KV cache of a slot to a multiple of this
 
 Basis = Literal["measured", "scaled", "predicted"]
 
@@ -30,9 +33,9 @@ class Need:
 class Recommendation:
     """The choice for a budget of `memory` bytes.
 
-    `fitting` and `too_large` are in the rule's order and from small to large; `unknown` members have no
-    measurement, or none that can be carried over to the asked shape. `context` (tokens per slot) and `slots`
-    are None where every member keeps the shape that it was measured at.
+    `fitting` is in the rule's order, `too_large` from small to large; `unknown` members have failed, or have
+    no measurement that can be carried over to the asked shape. `context` (tokens per slot) and `slots` are
+    None where every member keeps the shape that it was measured at.
     """
 
     memory: int
@@ -44,11 +47,10 @@ class Recommendation:
     unknown: tuple[Member, ...]
 
 
-def overall(sweep: Sweep, member: Member) -> Comparison | None:
-    """The comparison that decides: on the average, or on the only benchmark there is."""
-    if len(sweep.benchmarks) == 1:
-        return member.compared(next(iter(sweep.benchmarks)))
-    return member.compared(AVERAGE)
+def overall(member: Member) -> Comparison | None:
+    """The comparison that decides: on the average, or on the only benchmark that was scored."""
+    only = member.comparisons[0] if len(member.comparisons) == 1 else None
+    return member.compared(AVERAGE) or only
 
 
 def need(member: Member, context: int | None = None, slots: int | None = None) -> Need | None:
@@ -56,14 +58,17 @@ def need(member: Member, context: int | None = None, slots: int | None = None) -
 
     The measured peak (resident, plus the GPU's where there is one; without a measurement the predicted
     total), plus what the KV cache and the compute buffers grow by. The KV cache holds `context * slots`
-    tokens and is proportional to that. llama.cpp's compute buffers are a constant plus a part proportional to the
-    context of one slot, whatever the number of slots; how large the constant is, the record does not say. So
-    they are scaled up with the context and never down, which is right or too much, never too little.
+    tokens, the context rounded up to llama.cpp's step, and is proportional to that. The compute buffers are a
+    constant plus a part proportional to the context of one slot, whatever the number of slots (see
+    `evalkit.gguf.memory`); how large the constant is, the record does not say. So they are scaled up with the
+    context and never down, which is right or too much. What is left out is the logits of each further slot,
+    one or two MiB.
 
-    None if nothing was measured or predicted, or if that cannot be carried over to the asked shape.
+    None for a failed member, if nothing was measured or predicted, or if that cannot be carried over to the
+    asked shape.
     """
     cost = member.cost
-    if cost is None:
+    if cost is None or member.status == "failed":
         return None
     peak = cost.peak_memory_bytes
     if peak is not None:
@@ -76,10 +81,14 @@ def need(member: Member, context: int | None = None, slots: int | None = None) -
         return Need(member, start, "measured" if peak is not None else "predicted")
     if cost.predicted is None or not cost.context or not cost.slots:
         return None
-    longer = (context or cost.context) / cost.context
+    longer = _cells(context or cost.context) / _cells(cost.context)
     tokens = longer * (slots or cost.slots) / cost.slots
     growth = cost.predicted.kv * (tokens - 1) + cost.predicted.compute * (max(longer, 1.0) - 1)
     return Need(member, round(start + growth), "scaled" if peak is not None else "predicted")
+
+
+def _cells(context: int) -> int:
+    return -(-context // _CONTEXT_STEP) * _CONTEXT_STEP
 
 
 def recommend(
@@ -98,12 +107,13 @@ def recommend(
     unknown = tuple(member for member in sweep.members if need(member, context, slots) is None)
     if not known:
         shape = "" if context is slots is None else " at that context and these slots"
-        raise UserError(f"{sweep.name}: no member's memory is known{shape}: run the sweep again")
+        raise UserError(f"{printable(sweep.name)}: no member's memory is known{shape}: run the sweep again")
     known.sort(key=lambda found: found.bytes)
     fitting = [found for found in known if found.bytes <= memory]
     if not fitting:
+        smallest = printable(known[0].member.name)
         raise UserError(
-            f"no file of {sweep.name} fits {size(memory)}: the smallest, {known[0].member.name}, needs "
+            f"no file of {printable(sweep.name)} fits {size(memory)}: the smallest, {smallest}, needs "
             f"{size(known[0].bytes, up=True)}; give more memory, or a smaller context or fewer slots"
         )
     ranked = _ranked(sweep, fitting)
@@ -125,7 +135,7 @@ def steps(sweep: Sweep) -> list[Need]:
 def _ranked(sweep: Sweep, fitting: Sequence[Need]) -> list[Need]:
     def key(found: Need) -> tuple[int, float, int]:
         member = found.member
-        comparison = overall(sweep, member)
+        comparison = overall(member)
         kind = "as_good" if member.name == sweep.reference else comparison and comparison.verdict.kind
         if kind in ("as_good", "better"):
             speed = member.cost.decode_tokens_per_second if member.cost else None

@@ -9,7 +9,9 @@ from rich.console import Console
 from evalkit.errors import UserError
 from evalkit.report.curves import curves
 from evalkit.report.document import write_bytes
-from evalkit.report.sweep import report, table, to_terminal
+from evalkit.report.sweep import report
+from evalkit.report.sweep_csv import table
+from evalkit.report.sweep_terminal import to_terminal
 from evalkit.runner.folder import write_atomically
 from evalkit.sweep.conclude import conclude
 from evalkit.sweep.disk import Disk

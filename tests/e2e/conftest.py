@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,10 @@ def command(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "evalkit", *arguments]
 
 
-def evalkit(*arguments: str, cwd: Path, timeout: float = 300) -> subprocess.CompletedProcess[str]:
-    """Run one command in `cwd` without input."""
+def evalkit(
+    *arguments: str, cwd: Path, timeout: float = 300, env: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run one command in `cwd` without input; `env` is added to the environment."""
     return subprocess.run(
         command(*arguments),
         cwd=cwd,
@@ -31,6 +34,7 @@ def evalkit(*arguments: str, cwd: Path, timeout: float = 300) -> subprocess.Comp
         text=True,
         timeout=timeout,
         check=False,
+        env={**os.environ, **(env or {})},
     )
 
 

@@ -1,0 +1,1 @@
+"""A ladder of GGUF files from one source file, through llama.cpp's own quantizer."""

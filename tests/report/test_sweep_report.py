@@ -1,0 +1,158 @@
+"""report.md, table.csv and the terminal's table of a sweep."""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import replace
+
+import pytest
+from rich.console import Console
+
+from evalkit.compare.comparison import Verdict
+from evalkit.report.curves import curves
+from evalkit.report.sweep import report
+from evalkit.report.sweep_csv import table
+from evalkit.report.sweep_terminal import to_terminal
+from evalkit.sweep.record import Sweep
+from tests.sweep.ladders import crowd, fin_r1, tiny
+
+
+def section(text: str, heading: str) -> str:
+    return text.split(f"{heading}\n", 1)[1].split("\n## ", 1)[0]
+
+
+def cells(line: str) -> list[str]:
+    return [cell.strip() for cell in line.strip("|").split(" | ")]
+
+
+def test_which_file_for_which_memory_comes_first() -> None:
+    lines = report(fin_r1()).splitlines()
+    assert (
+        lines[2] == "Which file for which memory, serving 4 slots of 4,096 tokens (below 4.65 GiB none fits):"
+    )
+    assert lines[4] == "- from 4.65 GiB: **`Fin-R1 IQ3_XS`**, worse by 6.1 [5.1, 7.1] points"
+    # The last step is the fastest of those that are as good; slower ones never replace it.
+    steps = [line for line in lines if line.startswith("- from")]
+    assert steps[-1] == "- from 6.26 GiB: **`Fin-R1 Q4_K`**, as good as the reference (within 2 points)"
+
+
+def test_requantized_is_said_at_the_top() -> None:
+    text = report(tiny())
+    assert "Requantized: 7 of 7 files were made from an already quantized one (`Q8_0`)" in text
+    assert text.index("Requantized") < text.index("## What each loses")
+    assert "Requantized" not in report(fin_r1())
+
+
+def test_failures_and_contradictions_are_warnings() -> None:
+    sweep = fin_r1()
+    weights = sweep.members[2].weights
+    assert weights is not None
+    wrong = replace(
+        sweep.members[2], weights=replace(weights, warnings=("claimed pure Q4_0: 3 tensors are Q4_1",))
+    )
+    text = report(replace(sweep, members=(*sweep.members[:2], wrong, *sweep.members[3:])))
+    assert "> - `Fin-R1 F16` failed: `the file has a bad checksum`" in text
+    assert "contradicts its recipe: `claimed pure Q4_0: 3 tensors are Q4_1`" in text
+
+
+def test_losses_and_costs_have_one_row_a_member() -> None:
+    text = report(fin_r1())
+    for heading in ("## What each loses", "## What each costs"):
+        rows = [cells(line) for line in section(text, heading).splitlines() if line.startswith("| `")]
+        assert len(rows) == 11
+        assert len({len(row) for row in rows}) == 1
+    assert "| `Fin-R1 Q8_0` | 8.10 GB | 8.50 | `pure Q8_0` | 9.07 GiB | 9.06 GiB (-0.1 %) | 7.2 |" in text
+    q4 = next(cells(line) for line in section(text, "## What each loses").splitlines() if "Q4_K`" in line)
+    assert q4[1:4] == ["as good as the reference (within 2 points)", "-1.0 [-2.0, 0.0]", "77.2 ± 0.7"]
+
+
+def test_benchmarks_show_flips_and_both_mcnemars() -> None:
+    rows = [line for line in section(report(tiny()), "### `FinQA`").splitlines() if line.startswith("| `")]
+    row = cells(rows[0])
+    # 12 tests of 0.0123 in the family: Holm's smallest is 12 times that.
+    assert row[4:9] == ["2", "2", "3", "0.012", "0.148"]
+
+
+def test_the_noise_floor_is_shown() -> None:
+    text = section(report(fin_r1()), "## Noise floor")
+    assert "| `2 slots instead of 4` | `FinQA` | 0.0 [-0.6, +0.6] | 5 | 5 | 3 |" in text
+    assert "Noise floor" not in report(tiny())
+
+
+def test_links_are_to_files_that_curves_makes() -> None:
+    for sweep in (fin_r1(), replace(tiny(), members=tuple(replace(m, cost=None) for m in tiny().members))):
+        links = [line.split("](")[1][:-1] for line in report(sweep).splitlines() if line.startswith("![")]
+        assert links == [name for name in curves(sweep) if name.endswith(".png")]
+
+
+def test_nothing_resolvable_is_said() -> None:
+    assert "Nothing is resolvable at this n" in report(crowd())
+    assert "Nothing is resolvable at this n" not in report(fin_r1())
+
+
+def test_csv_has_raw_values() -> None:
+    rows = list(csv.DictReader(io.StringIO(table(fin_r1()))))
+    assert [row["member"] for row in rows][:3] == ["bf16", "f16", "bf16-q8_0"]
+    q8 = next(row for row in rows if row["member"] == "q8_0")
+    assert int(q8["size_bytes"]) == 8_100_000_000
+    assert float(q8["finqa_accuracy_value"]) == pytest.approx(0.763)
+    assert q8["average_verdict"] == "as_good"
+    assert q8["finqa_right_to_wrong"] == "48"
+    failed = rows[1]
+    assert (failed["status"], failed["finqa_accuracy_value"]) == ("failed", "")
+
+
+@pytest.mark.parametrize(
+    "title", ["a|b", "`code`", "<b>x</b>", "two\nlines", "[red]x[/red]", "W" * 300, "$x_{"]
+)
+def test_hostile_titles_break_no_table(title: str) -> None:
+    sweep = crowd(3, title)
+    failed = replace(sweep.members[1], status="failed", reason=title)
+    sweep = replace(sweep, members=(sweep.members[0], failed, sweep.members[2]), notes=(title,))
+    text = report(sweep)
+    tables = [line for line in text.splitlines() if line.startswith("|")]
+    widths = {
+        line.count(" | ") for line in section(text, "## What each loses").splitlines() if line[:1] == "|"
+    }
+    assert len(widths) == 1
+    assert all(line.endswith("|") for line in tables)
+    assert "<b>" not in text.replace("`<b>x</b>`", "")
+
+
+def shown(sweep: Sweep, width: int) -> str:
+    console = Console(width=width, file=io.StringIO(), legacy_windows=False)
+    with console.capture() as capture:
+        console.print(to_terminal(sweep, width))
+    return capture.get()
+
+
+def test_the_terminal_fits_and_reads_no_markup() -> None:
+    for width in (80, 160):
+        text = shown(fin_r1(), width)
+        assert all(len(line) <= width for line in text.splitlines())
+        assert "Fin-R1 F16 failed: the file has a bad checksum" in text
+    assert "decode" in shown(fin_r1(), 160)
+    assert "decode" not in shown(fin_r1(), 80)
+    assert "[red]x[/red]" in shown(crowd(2, "[red]x[/red]"), 160)
+
+
+def test_a_sweep_without_any_comparison_still_reports() -> None:
+    sweep = fin_r1()
+    bare = replace(
+        sweep, members=tuple(replace(m, comparisons=(), cost=None, accuracy={}) for m in sweep.members)
+    )
+    text = report(replace(bare, noise=()))
+    assert "Which file fits which memory is not known" in text
+    assert shown(bare, 80)
+    assert table(bare)
+
+
+def test_better_counts_as_good() -> None:
+    sweep = tiny()
+    best = tuple(replace(each, verdict=Verdict("better")) for each in sweep.members[3].comparisons)
+    members = (*sweep.members[:3], replace(sweep.members[3], comparisons=best), *sweep.members[4:])
+    last = [
+        line for line in report(replace(sweep, members=members)).splitlines() if line.startswith("- from")
+    ][-1]
+    assert "Q4_K_S" in last
