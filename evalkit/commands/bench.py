@@ -1,4 +1,4 @@
-"""`evalkit bench`: what the order of requests saves, and what the harness itself costs."""
+"""`evalkit bench`: what the order of requests saves, what the harness costs, if predicted memory is right."""
 
 from __future__ import annotations
 
@@ -7,18 +7,34 @@ from typing import Any
 
 HELP = """
 usage: evalkit bench +model=NAME [KEY=VALUE ...]
+       evalkit bench memory [recipe=q4_0,q8_0] [context=4096,8192] [slots=1,4] [dir=DIR]
+                            [flash_attention=off] [layers=28] [KEY=VALUE ...]
 
 Measure the harness: the same requests once in evalkit's order (a page stays on a slot) and once fired at
 the same server as they come, with as many in flight. Prints the prompt tokens computed over the distinct
 ones (1.00 would be perfect reuse), seconds, and the share of time outside the engine. Takes the arguments
 of `run`; answers are cut to 16 tokens unless protocol.max_tokens is given, because prompts are the subject.
 
-example:
+memory: predicted memory against measured. Writes a file of random weights in Qwen2.5-7B's geometry (layers=,
+hidden=, ... change it) for each recipe into DIR (default: a temporary folder), serves it in the real engine's
+child with every slot's context full, takes the peak of its resident memory, and deletes the file.
+`evalkit gguf --help` lists recipes and geometry.
+
+examples:
   evalkit bench +model=smollm2-135m data=sample benchmark=[finqa,convfinqa]
+  evalkit bench memory recipe=q4_0 context=2048 layers=2
 """
 
 
 def main(arguments: Sequence[str]) -> int:
+    if arguments and arguments[0] == "memory":
+        from evalkit.commands import bench_memory
+
+        return bench_memory.main(arguments[1:])
+    return _order(arguments)
+
+
+def _order(arguments: Sequence[str]) -> int:
     import asyncio
     import tempfile
     from pathlib import Path

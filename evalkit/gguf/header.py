@@ -219,7 +219,17 @@ def _tensors(cursor: Cursor, count: int, alignment: int) -> tuple[TensorInfo, ..
     crooked = next((tensor for tensor in tensors if tensor.offset % alignment), None)
     if crooked is not None:
         raise cursor.fail(f"tensor {crooked.name[:80]!r} is not aligned to {alignment} bytes")
+    _require_apart(cursor, tensors)
     return tuple(tensors)
+
+
+def _require_apart(cursor: Cursor, tensors: list[TensorInfo]) -> None:
+    """No byte belongs to two tensors: else a small file could claim any size."""
+    end = 0
+    for tensor in sorted(tensors, key=lambda t: (t.offset, t.bytes)):
+        if tensor.offset < end:
+            raise cursor.fail(f"tensor {tensor.name[:80]!r} overlaps another")
+        end = tensor.offset + tensor.bytes
 
 
 def _tensor(cursor: Cursor, layouts: dict[int, tuple[str, int, int]]) -> TensorInfo:

@@ -147,10 +147,30 @@ def test_cut_off_data_is_told_from_a_cut_off_header(tmp_path: Path, small: bytes
         (begin(1) + tensor(b"t", (32,), 0, offset=7), "not aligned"),
         (begin(1) + tensor(b"t", (2**40,), 0), "tensors need"),
         (begin(2) + tensor(b"t", (1,), 0) + tensor(b"t", (1,), 0) + bytes(64), "same name"),
+        (begin(2) + tensor(b"a", (16,), 0) + tensor(b"b", (16,), 0, offset=32) + bytes(256), "overlaps"),
+        (begin(2) + tensor(b"a", (16,), 0) + tensor(b"b", (16,), 0) + bytes(256), "overlaps"),
+        (begin(1) + text(b"t" * 65_536) + bytes(64), "string"),
+        (begin(1) + struct.pack("<Q", 2**64 - 1) + bytes(64), "string"),
+        (begin(keys=1) + text(b"k" * 65_536) + bytes(64), "string"),
     ],
 )
 def test_absurd_claims(tmp_path: Path, content: bytes, message: str) -> None:
     assert message in refused(tmp_path / "x.gguf", content)
+
+
+def test_every_cut_of_the_header_is_refused(tmp_path: Path, small: bytes) -> None:
+    """Cut in magic, counts, keys, values, arrays, tensor table: always one line, never another exception."""
+    (tmp_path / "whole.gguf").write_bytes(small)
+    end = read_header(tmp_path / "whole.gguf").data_offset
+    path = tmp_path / "x.gguf"
+    for size in range(end):
+        assert "not a usable GGUF file" in refused(path, small[:size])
+
+
+def test_nested_arrays_do_not_recurse(tmp_path: Path) -> None:
+    nested = struct.pack("<IQ", 9, 1) * 100_000
+    content = begin(keys=1) + text(b"k") + struct.pack("<I", 9) + nested
+    assert "array type 9" in refused(tmp_path / "x.gguf", content)
 
 
 def test_large_vocabulary_costs_little(tmp_path: Path) -> None:

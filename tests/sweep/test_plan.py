@@ -43,7 +43,7 @@ def test_a_ladder_makes_members_of_files_that_do_not_exist_yet() -> None:
     model = found.members[1].config["model"]
     assert model["source"]["recipe"]["type"] == "Q4_0"
     assert model["recipe"]["rest"] == "Q4_0"
-    assert found.members[0].config["protocol"]["max_tokens"] == 128, "the sweep's own overrides apply"
+    assert found.members[0].config["protocol"]["max_tokens"] == 96, "the sweep's own overrides apply"
 
 
 def test_the_command_line_wins_over_the_sweeps_own_overrides() -> None:
