@@ -79,3 +79,24 @@ def test_the_bench_command_prints_its_ratios(tmp_path: Path) -> None:
     )
     print(shown)
     assert float(re.findall(r"prompt tokens (\d+\.\d+)", shown)[-1]) > 1.0
+
+
+def test_a_ladder_is_built_swept_and_recommended_from(tmp_path: Path) -> None:
+    shown = evalkit(
+        *("sweep", "+sweep=smollm2-ladder", "data=sample", "benchmark=[finqa,tfns]", "limit=3"),
+        *("sweep.recipes=[iq3_xs,q4_0,q8_0]", "protocol.max_tokens=16", "sweep.delete_weights=true"),
+        cwd=tmp_path,
+    )
+    assert "the reference" in shown
+    (sweep,) = tmp_path.glob("results/sweeps/smollm2-ladder/*/sweep.json")
+    record = json.loads(sweep.read_text())
+    assert record["reference"] == "smollm2-135m-q8_0"
+    assert all(member["weights"]["requantized_from"] == "Q4_1" for member in record["members"])
+    for member in record["members"]:
+        predicted = sum(member["cost"]["predicted"].values())
+        assert predicted == pytest.approx(member["cost"]["peak_memory_bytes"], rel=0.05), member["name"]
+    assert not list(Path.home().glob(".cache/evalkit/ladders/*/*.gguf")), "the built files were to be removed"
+    report = sweep.with_name("report.md").read_text()
+    assert "quantized already" in report or "requantized" in report
+    advice = evalkit("recommend", "memory=2GiB", cwd=tmp_path)
+    assert "smollm2-135m" in advice.lower()

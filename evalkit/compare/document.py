@@ -18,7 +18,7 @@ from evalkit.compare.side import Side
 from evalkit.compare.wording import shown
 from evalkit.errors import UserError
 from evalkit.report.disagreements import cell, gold_text
-from evalkit.report.markdown import code, table
+from evalkit.report.markdown import code, plain, table
 from evalkit.runner.folder import write_atomically
 from evalkit.runner.scoring import Score
 
@@ -58,13 +58,13 @@ def to_markdown(compared: Compared, flips: Sequence[Flip], examples: int) -> str
     """The comparison as GitHub-flavoured Markdown."""
     reference, candidate = compared.reference, compared.candidate
     sides = [
-        ("Model", code(reference.title), code(candidate.title)),
+        ("Model", plain(reference.title), plain(candidate.title)),
         ("Run", code(str(reference.path), 200), code(str(candidate.path), 200)),
         *((f"`{name}`", code(shown(a)), code(shown(b))) for name, a, b in compared.differences),
     ]
     accuracies, flipped, tests = map(_table, tables(compared))
     parts = [
-        f"# {code(candidate.title)} against {code(reference.title)}",
+        f"# {plain(candidate.title)} against {plain(reference.title)}",
         table(("", "Reference", "Candidate"), sides, text_columns=3),
         "## Accuracy",
         accuracies,

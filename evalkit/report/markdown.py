@@ -6,6 +6,7 @@ Markdown or HTML is read, on one line and capped.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 
@@ -30,6 +31,18 @@ def code(text: str, cap: int = CAP) -> str:
     fence = "`" * (_longest_run(shown, "`") + 1)
     pad = " " if shown[0] == "`" or shown[-1] == "`" else ""
     return f"{fence}{pad}{shown}{pad}{fence}"
+
+
+# Letters, digits and marks that mean nothing to Markdown or HTML; an underscore only inside a word.
+_PLAIN = re.compile(r"[^\W_](?:[\w .,;()%/+→=-]|: )*")
+
+
+def plain(text: str, cap: int = CAP) -> str:
+    """`text` as it is where nothing in it could be read as Markdown or HTML, else as a code span."""
+    harmless = _PLAIN.fullmatch(text) and len(text) <= cap and text == " ".join(text.split())
+    link = "www." in text.lower() or "//" in text
+    underscores = re.search(r"_(?![^\W_])|(?<![^\W_])_", text)
+    return text if harmless and not link and not underscores else code(text, cap)
 
 
 def _visible(character: str) -> str:

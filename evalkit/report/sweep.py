@@ -7,7 +7,7 @@ from evalkit.compare.report import change, p_value, points
 from evalkit.report import sweep_cells as cells
 from evalkit.report.curves import names
 from evalkit.report.curves.texts import panels, shape
-from evalkit.report.markdown import code, table
+from evalkit.report.markdown import code, plain, table
 from evalkit.report.sweep_csv import mcnemar_holm
 from evalkit.sweep.recommend import overall, steps
 from evalkit.sweep.record import Member, Sweep
@@ -17,7 +17,7 @@ from evalkit.sweep.sizes import size
 def report(sweep: Sweep) -> str:
     """The whole report as Markdown; the same sweep gives the same text."""
     parts = [
-        f"# {code(sweep.title)}: which file to deploy",
+        f"# {plain(sweep.title)}: which file to deploy",
         _summary(sweep),
         _doubts(sweep),
         "## What each loses",
@@ -39,7 +39,7 @@ def _summary(sweep: Sweep) -> str:
     found = steps(sweep)
     if not found:
         return "Which file fits which memory is not known: no member's memory was measured."
-    lines = cells.step_lines(sweep, found, [f"**{code(step.member.title)}**" for step in found])
+    lines = cells.step_lines(sweep, found, [f"**{plain(step.member.title)}**" for step in found])
     kinds = {comparison.verdict.kind for m in sweep.members if (comparison := overall(m)) is not None}
     unresolved = " Nothing is resolvable at this n: the choice goes by bits per weight." * (
         kinds == {"unresolved"}
@@ -63,10 +63,10 @@ def _doubts(sweep: Sweep) -> str:
         if member.status != "done":
             reason = code(member.reason or "no reason recorded", 300)
             lines.append(
-                f"{code(member.title)} {'failed' if member.status == 'failed' else 'is partial'}: {reason}"
+                f"{plain(member.title)} {'failed' if member.status == 'failed' else 'is partial'}: {reason}"
             )
         for warning in member.weights.warnings if member.weights else ():
-            lines.append(f"{code(member.title)} contradicts its recipe: {code(warning, 300)}")
+            lines.append(f"{plain(member.title)} contradicts its recipe: {code(warning, 300)}")
     return "\n".join(f"> - {line}" for line in lines)
 
 
@@ -78,7 +78,7 @@ def _losses(sweep: Sweep) -> str:
         decisive = overall(member)
         rows.append(
             [
-                code(member.title),
+                plain(member.title),
                 cells.verdict(sweep, member, decisive),
                 change(decisive.difference) if decisive else "-",
                 *(cells.accuracy(member.accuracy.get(name)) for name, _ in shown),
@@ -91,7 +91,7 @@ def _losses(sweep: Sweep) -> str:
 
 
 def _title(name: str, title: str) -> str:
-    return title if name == AVERAGE else code(title)
+    return title if name == AVERAGE else plain(title)
 
 
 def _percent(share: float | None) -> float | None:
@@ -109,10 +109,10 @@ def _costs(sweep: Sweep) -> str:
         cost, weights = member.cost, member.weights
         rows.append(
             [
-                code(member.title),
+                plain(member.title),
                 cells.file_size(member),
                 cells.bits(member),
-                code(weights.found) if weights and weights.found else "-",
+                plain(weights.found) if weights and weights.found else "-",
                 cells.peak(member),
                 cells.predicted(member),
                 cells.number(cost.load_seconds if cost else None),
@@ -156,7 +156,7 @@ def _benchmark(sweep: Sweep, name: str, title: str) -> str:
 
 def _comparison(sweep: Sweep, member: Member, found: Comparison, holm: float | None) -> list[str]:
     return [
-        code(member.title),
+        plain(member.title),
         cells.verdict(sweep, member, found),
         f"{found.difference.n:,}",
         change(found.difference),
@@ -184,10 +184,10 @@ def _noise(sweep: Sweep) -> str:
     rows = []
     for floor in sweep.noise:
         if not floor.comparisons:
-            rows.append([code(floor.what, 200), *["-"] * 5])
+            rows.append([plain(floor.what, 200), *["-"] * 5])
         for found in floor.comparisons:
             title = _title(found.benchmark, titles.get(found.benchmark, found.benchmark))
-            rows.append([code(floor.what), title, change(found.difference), *_flips(found)])
+            rows.append([plain(floor.what), title, change(found.difference), *_flips(found)])
     header = ["The reference again", "Benchmark", "Difference", "Right→wrong", "Wrong→right", "Other wrong"]
     return (
         "## Noise floor\n\nThe reference against itself: a difference within this is not the recipe's doing."
@@ -196,7 +196,7 @@ def _noise(sweep: Sweep) -> str:
 
 
 def _reading(sweep: Sweep) -> str:
-    machine = ", ".join(f"{code(str(key))} {code(str(value))}" for key, value in sweep.machine.items())
+    machine = ", ".join(f"{plain(str(key))} {plain(str(value))}" for key, value in sweep.machine.items())
     lines = [
         f"Rule {code(sweep.rule)}; reference {code(sweep.reference)}; margin {points(sweep.margin)}.",
         "Accuracies are per cent ± one standard error; differences are member - reference in points on the "
@@ -209,6 +209,6 @@ def _reading(sweep: Sweep) -> str:
         "one request at a time. `Pareto front`: no other member is as accurate at less of that cost, by the "
         "point estimates.",
         f"Machine: {machine}." if machine else "",
-        *(f"Note: {code(note, 300)}" for note in sweep.notes),
+        *(f"Note: {plain(note, 300)}" for note in sweep.notes),
     ]
     return "\n".join(f"- {line}" for line in lines if line)

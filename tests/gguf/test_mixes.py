@@ -10,8 +10,8 @@ import pytest
 from evalkit.gguf.mixes import FILE_TYPES, Model, base_type, fallbacks, is_type, layer_of, tensor_type
 from evalkit.gguf.synthetic import Build, Geometry, file_bytes, write
 
-# Bytes of the files in bartowski/Qwen2.5-7B-Instruct-GGUF on the Hub. The header (vocabulary, merges, template,
-# tensor table) is 5.95 MB in each; it differs by what the file says about itself.
+# Bytes of the files in bartowski/Qwen2.5-7B-Instruct-GGUF on the Hub. The header (vocabulary, merges,
+# template, tensor table) is 5.95 MB in each; it differs by what the file says about itself.
 PUBLISHED = {
     "F16": 15_237_853_184,
     "Q8_0": 8_098_525_888,

@@ -9,7 +9,7 @@ import pytest
 
 from evalkit.report.disagreements import cell
 from evalkit.report.items import Mean
-from evalkit.report.markdown import code, percent
+from evalkit.report.markdown import code, percent, plain
 
 HOSTILE = [
     "</td><script>alert(1)</script>",
@@ -71,3 +71,18 @@ def test_percent_never_claims_certainty() -> None:
     assert percent(Mean(None, None, 0)) == "-"
     assert percent(Mean(-0.0001, 0.01, 9), signed=True) == "0.0 ± 1.0"
     assert percent(Mean(0.02, 0.01, 9), signed=True) == "+2.0 ± 1.0"
+
+
+@pytest.mark.parametrize(
+    "text", ["Fin-R1 Q4_K", "SmolLM2-135M-Instruct Q4_1 → q4_k", "iq3_xs (pure), 4 % of all", "note: x"]
+)
+def test_harmless_text_stays_as_it_is(text: str) -> None:
+    assert plain(text) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["_a_", "a_", "*x*", "<b>", "www.x.y", "http://a", "a|b", "# h", "- x", "a  b", "$x$", "[a](b)", "&lt;", "\n"],
+)
+def test_what_markdown_could_read_becomes_code(text: str) -> None:
+    assert plain(text) == code(text)
