@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import re
 import shlex
@@ -13,10 +14,13 @@ import pytest
 from evalkit.config import compose, to_dict
 from evalkit.paths import BENCHMARKS
 from evalkit.runner.settings import check
+from evalkit.sweep.plan import plan
 from tests.e2e.conftest import evalkit, records
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [ROOT / "README.md", *sorted(BENCHMARKS.glob("*/README.md"))]
+NEEDS_THE_HUB = re.compile(r"(model|sweep)=fin-r1")
+QUANTIZER = importlib.util.find_spec("llama_cpp") is not None
 COMMAND = re.compile(r"^(?:python -m )?evalkit (.+)$")
 
 
@@ -40,20 +44,33 @@ def test_there_are_commands_to_test() -> None:
     assert len(commands()) >= 10
 
 
-@pytest.mark.parametrize("command", [c for c in commands() if "fin-r1" in c])
+@pytest.mark.parametrize("command", [c for c in commands() if NEEDS_THE_HUB.search(c)])
 def test_commands_that_need_the_hub_mean_something(command: str) -> None:
-    overrides = [word for word in shlex.split(command)[1:] if word != "-m"]
+    name, *overrides = (word for word in shlex.split(command) if word != "-m")
+    if name == "sweep":
+        for member in plan(overrides).members:
+            check(member.config)
+        return
     for model in re.findall(r"fin-r1[-\w]*", next(word for word in overrides if "model=" in word)):
         chosen = [f"+model={model}" if "model=" in word else word for word in overrides]
         check(to_dict(compose(chosen)))
 
 
-@pytest.mark.parametrize("command", [c for c in commands() if "fin-r1" not in c])
+@pytest.mark.parametrize("command", [c for c in commands() if not NEEDS_THE_HUB.search(c)])
 def test_commands_that_can_run_here_run(
     command: str, undisturbed: Path, model_file: Path, tmp_path: Path
 ) -> None:
     words = shlex.split(command)
-    shutil.copytree(undisturbed, tmp_path / "RUN_DIR")
+    if words[0] == "quantize" or "smollm2-ladder" in command:
+        if not QUANTIZER:
+            pytest.skip("needs llama.cpp's quantizer: pip install 'evalkit[quantize]'")
+        words += ["limit=1", "benchmark=[tfns]", "sweep.recipes=[q4_0,q8_0]"] * (words[0] == "sweep")
+    for folder in ("RUN_DIR", "REFERENCE_DIR", "CANDIDATE_DIR"):
+        shutil.copytree(undisturbed, tmp_path / folder)
+    shutil.copytree(
+        ROOT / "results" / "example" / "smollm2-ladder",
+        tmp_path / "results" / "sweeps" / "example" / "ladder",
+    )
     for benchmark in BENCHMARKS.iterdir():
         shutil.copytree(benchmark / "sample", tmp_path / "DIR" / benchmark.name)
     texts = [{"id": r["id"], "text": r["text"]} for r in records(undisturbed) if r["benchmark"] == "finqa"]
@@ -64,8 +81,8 @@ def test_commands_that_can_run_here_run(
     if words[0] in ("run", "bench"):
         words += ["limit=1"] + (["protocol.max_tokens=4"] if "replay" not in command else [])
         words += [] if "data=" in command else ["data=sample"]
-    if "FILE.gguf" in command:
-        (tmp_path / "FILE.gguf").symlink_to(model_file)
+    for file in ("FILE.gguf", "SOURCE.gguf"):
+        (tmp_path / file).symlink_to(model_file)
     done = evalkit(*words, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
 
