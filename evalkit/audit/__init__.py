@@ -1,0 +1,1 @@
+"""Published tables checked against themselves, and measured scores against published ones."""

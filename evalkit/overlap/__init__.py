@@ -1,0 +1,1 @@
+"""Evaluated examples that a model may have been trained on."""

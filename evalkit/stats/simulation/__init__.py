@@ -1,0 +1,1 @@
+"""Do the statistics keep their promises? Coverage, false verdicts and power on simulated benchmarks."""
