@@ -19,7 +19,7 @@ from evalkit.stats.paired import mean_estimate
 from evalkit.sweep.cost import cost_of, weights_of
 from evalkit.sweep.outcome import Outcome
 from evalkit.sweep.plan import Plan
-from evalkit.sweep.record import Member, NoiseFloor, Sweep
+from evalkit.sweep.record import Member, NoiseFloor, Status, Sweep
 
 
 def conclude(
@@ -59,7 +59,8 @@ def _member(outcome: Outcome, reference: Outcome, base: Side, folder: Path, marg
     side = base if outcome is reference else load_side(outcome.path)
     records = read_generations(outcome.path / "generations.jsonl")
     found: list[Comparison] = []
-    status, reason = ("partial", "some examples have no answer") if outcome.partial else ("done", None)
+    status: Status = "partial" if outcome.partial else "done"
+    reason = "some examples have no answer" if outcome.partial else None
     if outcome is not reference:
         try:
             found = comparisons(pair(side, base, same_examples=True), margin)
@@ -68,7 +69,7 @@ def _member(outcome: Outcome, reference: Outcome, base: Side, folder: Path, marg
     return Member(
         name=name,
         title=title,
-        status=status,  # type: ignore[arg-type] - mypy widens the literals of the tuple
+        status=status,
         reason=reason,
         run_dir=_relative(outcome.path, folder),
         weights=weights_of(outcome.run),

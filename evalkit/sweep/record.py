@@ -10,6 +10,7 @@ from evalkit.compare.comparison import Comparison, Estimate
 from evalkit.errors import UserError
 
 SCHEMA = 1
+Status = Literal["done", "partial", "failed"]
 FILE = "sweep.json"
 
 
@@ -83,7 +84,7 @@ class Member:
 
     name: str
     title: str
-    status: Literal["done", "partial", "failed"]
+    status: Status
     reason: str | None = None
     run_dir: str | None = None
     weights: Weights | None = None

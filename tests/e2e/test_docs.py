@@ -78,9 +78,12 @@ def test_commands_that_can_run_here_run(
     shutil.copy(
         ROOT / "tests" / "importers" / "logs" / "lm_eval_0.4.13_finqa.jsonl", tmp_path / "SAMPLES.jsonl"
     )
+    if words[0] == "overlap":
+        words += ["data=sample"]
     if words[0] in ("run", "bench"):
         words += ["limit=1"] + (["protocol.max_tokens=4"] if "replay" not in command else [])
         words += [] if "data=" in command else ["data=sample"]
+    (tmp_path / "TRAIN.jsonl").write_text('{"text": "Net revenue rose by four percent in the year."}\n')
     for file in ("FILE.gguf", "SOURCE.gguf"):
         (tmp_path / file).symlink_to(model_file)
     done = evalkit(*words, cwd=tmp_path)
