@@ -27,6 +27,7 @@ COMMANDS = {
     "statistics": "how far intervals and verdicts can be trusted: statistics simulate",
     "gguf": "what a GGUF file really contains, and the memory it will take: gguf FILE",
     "quantize": "build a ladder of GGUF files from one: quantize SOURCE.gguf OUT_DIR +ladder=fin-r1",
+    "export": "runs for other tools (lm_eval, LaTeX, Hugging Face, ...): export FORMAT RUN... OUT_DIR",
     "audit": "the published table recomputed: averages, intervals, what it does not separate",
     "overlap": "what share of a benchmark a training file contains: overlap benchmark=NAME train=FILE",
     "bench": "measure the harness itself: prompt work, overhead, against unordered requests",

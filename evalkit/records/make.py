@@ -69,7 +69,7 @@ def _without_paths(block: Mapping[str, Any]) -> dict[str, Any]:
     return {
         key: _without_paths(value) if isinstance(value, Mapping) else value
         for key, value in block.items()
-        if key not in _PATHS and not (key == "origin" and str(value).startswith("path:"))
+        if key not in _PATHS and not (key == "origin" and "path:" in str(value))
     }
 
 

@@ -118,3 +118,12 @@ def test_a_foreign_record_is_refused_in_one_line(
     file = tmp_path / "foreign.jsonl.gz"
     file.write_bytes(gzip.compress(content.replace(old, new)))
     assert says in _refusal(["lm_eval", str(file), str(tmp_path / "out")])
+
+
+def test_numbers_beyond_all_measure_are_refused_or_left_out(record: Record, tmp_path: Path) -> None:
+    large = {**record.head.sampling, "temperature": 10**400}
+    rows = [dataclasses.replace(row, prompt_tokens=10**30) for row in record.rows]
+    file = tmp_path / "large.jsonl.gz"
+    file.write_bytes(to_bytes(Record(dataclasses.replace(record.head, sampling=large), rows)))
+    assert "does not fit its columns" in _refusal(["parquet", str(file), str(tmp_path / "out")])
+    assert main(["lm_eval", str(file), str(tmp_path / "out")]) == 0

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pandas as pd
+from pyarrow import parquet  # type: ignore[import-untyped]
 
 from evalkit.exports import exporter
 from evalkit.exports.parquet import COLUMNS
@@ -14,23 +15,19 @@ from evalkit.records.record import Record
 
 def test_every_verdict_is_a_row(record: Record, tmp_path: Path) -> None:
     (path,) = exporter("parquet").export([record], tmp_path)
-    frame = pd.read_parquet(path)
-    assert list(frame.columns) == list(COLUMNS)
-    assert len(frame) == sum(len(row.verdicts) for row in record.rows)
-    assert set(frame["model"]) == {"tiny-q4_0"}
-    found = {(line.benchmark, line.id, line.turn, line.rule): line for line in frame.itertuples()}
+    table = parquet.read_table(path)
+    assert table.column_names == list(COLUMNS)
+    lines = table.to_pylist()
+    assert len(lines) == sum(len(row.verdicts) for row in record.rows)
+    found = {(line["benchmark"], line["id"], line["turn"], line["rule"]): line for line in lines}
     for row in record.rows:
         for rule, verdict in row.verdicts.items():
-            turns = [key for key in found if key[:2] == (row.benchmark, row.id) and key[3] == rule]
-            turn = next(key[2] for key in turns if row.turn is None or key[2] == row.turn)
-            line = found[row.benchmark, row.id, turn, rule]
-            assert verdict.score == (None if pd.isna(line.score) else line.score)
-            assert verdict.correct is (None if pd.isna(line.correct) else bool(line.correct))
-            assert line.failure == verdict.failure
-            assert (None if pd.isna(line.extracted) else line.extracted) == verdict.extracted
-            assert json.loads(line.facets) == row.facets
-            if verdict.span is not None:
-                assert (line.span_start, line.span_end) == verdict.span
+            line = found[row.benchmark, row.id, row.turn, rule]
+            for field in ("score", "correct", "failure", "extracted", "note"):
+                assert line[field] == getattr(verdict, field)
+            assert verdict.span in ((line["span_start"], line["span_end"]), None)
+            assert json.loads(line["facets"]) == row.facets
+            assert (line["gold"], line["group"]) == (row.gold, row.group)
 
 
 def test_a_hostile_name_stays_in_the_folder(hostile: Record, tmp_path: Path) -> None:

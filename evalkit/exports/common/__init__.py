@@ -1,0 +1,1 @@
+"""What several formats share: reading records, accuracy, facts, file names, the comparison table."""
