@@ -114,7 +114,7 @@ def results_json(
             for name in by_task
         },
         "higher_is_better": {
-            name: {metric: True for metric in task if metric != "alias" and "_stderr," not in metric}
+            name: {m.partition(",")[0]: True for m in task if m != "alias" and "_stderr," not in m}
             for name, task in by_task.items()
         },
         "model_name": config["model"]["name"],
@@ -136,7 +136,8 @@ def _by_task(
     for result in found:
         task = by_task.setdefault(result.benchmark, {"alias": config["benchmark"][result.benchmark]["title"]})
         task[f"acc,{result.rule}"] = result.accuracy
-        task[f"acc_stderr,{result.rule}"] = result.stderr
+        # Their reader takes a number or this word.
+        task[f"acc_stderr,{result.rule}"] = "N/A" if result.stderr is None else result.stderr
     for section in sections:
         for name, metrics in section.metrics.items():
             by_task[name] |= {f"{metric},{DEFAULT}": value for metric, value in metrics.items()}
