@@ -111,7 +111,7 @@ async def _served(options: ServerOptions, folder: Path, memory: PeakMemory) -> A
     """A running child; yields a function that posts to it. `memory` has the peak afterwards.
 
     Raises:
-        UserError: it does not start, refuses, or dies, which is what a machine without enough memory does to it.
+        UserError: it does not start, refuses, or dies, as it does on a machine without enough memory.
     """
     from openai import APIError
 

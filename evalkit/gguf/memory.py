@@ -74,13 +74,12 @@ def predicted_memory(
     compute = _graph(shape, cells, tokens, flash_attention=flash_attention)
     compute += _work(shape, cells, tokens, flash_attention=flash_attention)
     compute += shape.vocabulary * slots * _F32  # the logits that the server reads
-    twice = _held_twice(header)
     return Memory(
-        weights=sum(tensor.bytes for tensor in header.tensors) + (twice.bytes if twice else 0),
+        # Loading needs no more: a tensor is read whole before it is rearranged, but those are loaded first,
+        # and the embeddings, which are not rearranged, later take more than the freed buffer held.
+        weights=sum(tensor.bytes for tensor in header.tensors) + _held_twice(header),
         kv=kv,
-        # A tensor to be rearranged is first read whole into a buffer of its own, while there is no KV
-        # cache yet.
-        compute=max(compute, _largest_repacked(header, twice) - kv),
+        compute=compute,
         process=_PROCESS
         + _PROCESS_PER_TOKEN * shape.vocabulary
         + slots * (_PROCESS_PER_SLOT + _PROCESS_PER_SLOT_TOKEN * shape.vocabulary),
@@ -144,17 +143,10 @@ def _named(header: GGUFHeader, name: str) -> TensorInfo | None:
     return next((tensor for tensor in header.tensors if tensor.name == name), None)
 
 
-def _held_twice(header: GGUFHeader) -> TensorInfo | None:
+def _held_twice(header: GGUFHeader) -> int:
+    """Bytes of the embeddings if they serve as output too and are rearranged for that, else 0."""
     embedding = _named(header, EMBEDDING)
-    if embedding is None or _named(header, OUTPUT) is not None or not _is_repacked(embedding):
-        return None
-    return embedding
-
-
-def _largest_repacked(header: GGUFHeader, twice: TensorInfo | None) -> int:
-    sizes = [t.bytes for t in header.tensors if t.name != EMBEDDING and _is_repacked(t)]
-    return max([*sizes, twice.bytes if twice else 0])
-
-
-def _is_repacked(tensor: TensorInfo) -> bool:
-    return tensor.type in _REPACKED and len(tensor.shape) == 2 and tensor.shape[1] % _REPACKED_ROWS == 0
+    if embedding is None or _named(header, OUTPUT) is not None or len(embedding.shape) != 2:
+        return 0
+    rearranged = embedding.type in _REPACKED and embedding.shape[1] % _REPACKED_ROWS == 0
+    return embedding.bytes if rearranged else 0

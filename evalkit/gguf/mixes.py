@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import cache
 
 EMBEDDING, OUTPUT = "token_embd.weight", "output.weight"
 
@@ -129,6 +130,7 @@ def fallbacks(wanted: str, row: int, *, output: bool = False) -> Collection[str]
     return instead if row % 32 == 0 else ("F16",)
 
 
+@cache
 def block_size(kind: str) -> int:
     """Weights in a block of a tensor type."""
     from gguf.constants import GGML_QUANT_SIZES, GGMLQuantizationType

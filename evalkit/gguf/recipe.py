@@ -88,11 +88,13 @@ def contradictions(
     Raises:
         UserError: `claimed` names what is neither a tensor type nor a mix.
     """
-    lines = [line for claim in claims(claimed, file_name) for line in _broken(header, claim)]
+    made = claims(claimed, file_name)
     declared = _declared(header)
-    if declared and not _is_mixture_of_experts(header):
+    if declared:
         kept_by = (declared, f"pure {base_type(declared)}")
-        lines += _broken(header, Claim("general.file_type says", declared, kept_by))
+        made.append(Claim("general.file_type says", declared, kept_by))
+    found = _body_name(_body(header), _best_fit(header))
+    lines = [line for claim in made for line in _broken(header, claim, found)]
     return list(dict.fromkeys(lines))
 
 
@@ -159,7 +161,7 @@ def _fit(recipe: str, tensors: Iterable[TensorInfo], model: Model) -> _Fit:
 def _fit_types(recipe: str, wanted: Iterable[tuple[TensorInfo, str]]) -> _Fit:
     different, fallen = [], []
     for tensor, kind in wanted:
-        row = tensor.shape[0]
+        row = tensor.shape[0] if tensor.shape else 1
         if tensor.type in fallbacks(kind, row, output=tensor.name in (EMBEDDING, OUTPUT)):
             fallen.append(tensor.name)
         elif tensor.type != kind:
@@ -173,8 +175,15 @@ def _best_fit(header: GGUFHeader) -> _Fit:
     declared = _declared(header)
     first = [declared] if declared and base_type(declared) != declared else []
     pure = [f"pure {kind}" for kind in sorted({tensor.type for tensor in body})]
-    fits = [_fit(recipe, body, model) for recipe in (*first, *pure, *MIXES)]
+    fits = [_fit(recipe, body, model) for recipe in (*first, *pure, *_possible_mixes(body))]
     return min(fits, key=lambda fit: (len(fit.different), len(fit.fallbacks)))
+
+
+def _possible_mixes(body: Iterable[TensorInfo]) -> list[str]:
+    """The mixes whose commonest type, or what stands in for it, is there at all; all if there is no body."""
+    present = {tensor.type for tensor in body}
+    bases = {mix: base_type(mix) for mix in MIXES}
+    return [mix for mix, base in bases.items() if not present or present & {base, *fallbacks(base, 32)}]
 
 
 def _declared(header: GGUFHeader) -> str | None:
@@ -192,7 +201,8 @@ def _body_name(body: Sequence[TensorInfo], fit: _Fit) -> str:
     if fit.recipe.startswith("pure ") and not fit.different:
         return fit.recipe
     if len(fit.different) <= len(body) * _NEARLY and fit.recipe in MIXES and fit.recipe not in _UNIFORM:
-        return f"{fit.recipe} mix" + (f" but for {len(fit.different)} tensors" if fit.different else "")
+        count = len(fit.different)
+        return f"{fit.recipe} mix" + (f" but for {count} tensor{'s' * (count > 1)}" if count else "")
     commonest, *others = (kind for kind, _ in Counter(t.type for t in body).most_common(_NAMED_TYPES))
     return f"{commonest} with {', '.join(others)} tensors"
 
@@ -223,7 +233,7 @@ def _named(header: GGUFHeader, name: str) -> TensorInfo | None:
     return next((tensor for tensor in header.tensors if tensor.name == name), None)
 
 
-def _broken(header: GGUFHeader, claim: Claim) -> list[str]:
+def _broken(header: GGUFHeader, claim: Claim, found: str) -> list[str]:
     """The line to write if `header` does not keep `claim`, in a list."""
     if claim.part != "rest":
         return _broken_end(header, claim)
@@ -237,7 +247,6 @@ def _broken(header: GGUFHeader, claim: Claim) -> list[str]:
     counts = Counter(tensor.type for tensor in fit.different).most_common(_NAMED_TYPES)
     kinds = ", ".join(f"{count} {kind}" for kind, count in counts)
     differ = f"are {counts[0][0]}" if len(counts) == 1 else f"are not ({kinds})"
-    found = _body_name(body, _best_fit(header))
     return [
         f"{claim.source} {claim.label}: {len(fit.different)} of {len(body)} tensors {differ}; found: {found}"
     ]

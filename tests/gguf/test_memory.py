@@ -69,14 +69,6 @@ def test_tied_embeddings_count_twice_only_if_rearranged() -> None:
         assert weights == header.file_size + (embeddings if twice else 0)
 
 
-def test_loading_can_be_the_peak() -> None:
-    """Q4_0 tensors are read whole before they are rearranged: with a short context that needs more."""
-    header = header_of(BUILDS["q4_0"], Geometry())
-    largest = next(t.bytes for t in header.tensors if t.name == "output.weight")
-    found = predicted_memory(header, context=256, slots=1, flash_attention=True)
-    assert found.kv + found.compute == largest
-
-
 def test_a_header_without_a_geometry_is_refused() -> None:
     header = header_of(BUILDS["q8_0"])
     for key in ("qwen2.block_count", "qwen2.feed_forward_length", "qwen2.attention.head_count"):
