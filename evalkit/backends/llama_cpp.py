@@ -117,12 +117,15 @@ class LlamaCpp:
 
         if not self._options.context:
             return None
-        predicted = predicted_memory(
-            self._header,
-            context=self._options.context,
-            slots=self.slots,
-            flash_attention=self._options.flash_attention != "off",
-        )
+        try:
+            predicted = predicted_memory(
+                self._header,
+                context=self._options.context,
+                slots=self.slots,
+                flash_attention=self._options.flash_attention != "off",
+            )
+        except UserError:  # a header without a geometry: llama.cpp may know the model all the same
+            return None
         return asdict(predicted)
 
     def peak_memory_bytes(self) -> int | None:

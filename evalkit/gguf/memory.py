@@ -18,7 +18,6 @@ from evalkit.errors import UserError
 from evalkit.gguf.header import ArrayInfo, GGUFHeader, TensorInfo
 from evalkit.gguf.mixes import EMBEDDING, OUTPUT
 from evalkit.gguf.summary import geometry, kv_bytes_per_token
-from evalkit.sweep.record import Memory
 
 _F32, _F16 = 4, 2  # bytes
 _CONTEXT_STEP = 256  # llama.cpp pads each slot's KV cache to this many tokens
@@ -38,6 +37,21 @@ _PROCESS = 34 << 20
 _PROCESS_PER_TOKEN = 390
 _PROCESS_PER_SLOT = 1 << 18
 _PROCESS_PER_SLOT_TOKEN = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Predicted resident memory in bytes: weights, KV cache, compute buffers, and the process itself."""
+
+    weights: int
+    kv: int
+    compute: int
+    process: int
+
+    @property
+    def total(self) -> int:
+        """The sum, in bytes."""
+        return self.weights + self.kv + self.compute + self.process
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,8 @@ from evalkit.backends.llama_options import find_binary
 from evalkit.errors import UserError
 from evalkit.gguf.full_context import peak_memory, save_state, server_options, shortest_context
 from evalkit.gguf.header import GGUFHeader, read_header
-from evalkit.gguf.memory import predicted_memory
+from evalkit.gguf.memory import Memory, predicted_memory
 from evalkit.gguf.synthetic import Geometry, build_named, file_bytes, write
-from evalkit.sweep.record import Memory
 
 _SPARE = 4 << 30  # bytes of disk beside the file: saved states and a thin model
 

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Any
 
+from evalkit.gguf.memory import Memory
 from evalkit.runner.record import Generation
-from evalkit.sweep.record import Cost, Memory, Weights
+from evalkit.sweep.record import Cost, Weights
 
 
 def cost_of(run: Mapping[str, Any], records: list[Generation]) -> Cost:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from evalkit.compare.comparison import Comparison, Estimate
 from evalkit.errors import UserError
+from evalkit.gguf.memory import Memory
 
 SCHEMA = 1
 Status = Literal["done", "partial", "failed"]
@@ -30,21 +31,6 @@ class Weights:
     found: str | None = None
     requantized_from: str | None = None
     warnings: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Memory:
-    """Predicted resident memory in bytes: weights, KV cache, compute buffers, and the process itself."""
-
-    weights: int
-    kv: int
-    compute: int
-    process: int
-
-    @property
-    def total(self) -> int:
-        """The sum, in bytes."""
-        return self.weights + self.kv + self.compute + self.process
 
 
 @dataclass(frozen=True, slots=True)

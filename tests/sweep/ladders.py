@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from evalkit.compare.comparison import AVERAGE, Comparison, Estimate, Flips, Verdict
-from evalkit.sweep.record import Cost, Member, Memory, NoiseFloor, Sweep, Weights
+from evalkit.gguf.memory import Memory
+from evalkit.sweep.record import Cost, Member, NoiseFloor, Sweep, Weights
 
 MARGIN = 0.02
 GIB = 2**30
