@@ -19,6 +19,8 @@ COMMANDS = {
     "sweep": "a family of files as one unit: curves and verdicts: sweep +sweep=NAME",
     "compare": "two runs, example by example: compare REFERENCE_DIR CANDIDATE_DIR",
     "recommend": "the file to deploy on your memory, from measured sweeps: recommend memory=6GiB",
+    "leaderboard": "tables, curves and the site from run records; the same records, the same bytes",
+    "keep": "a run's or sweep's record for the leaderboard: keep RUN_DIR...",
     "score": "score a run again, without an engine: score RUN_DIR",
     "import": "logs of other harnesses, to score them here: import FORMAT FILE... OUT.jsonl",
     "models": "the models that can be named, and what each needs",

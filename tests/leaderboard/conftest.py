@@ -11,15 +11,13 @@ import pytest
 from evalkit.__main__ import main
 from evalkit.config import compose, to_dict
 from evalkit.runner.run import load_data
-from evalkit.sweep.record import to_json
-from tests.sweep.ladders import tiny
 
 OPTIONS = ("data=sample", "benchmark=[finqa,tfns,finance_instruct]", "limit=6")
 
 
 @pytest.fixture(scope="session")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A results folder with runs of two models and a kept sweep. Not to be changed."""
+    """A results folder with runs of two models. Not to be changed."""
     folder = tmp_path_factory.mktemp("made")
     outputs = folder / "outputs.jsonl"
     config = to_dict(compose(["+model=replay", f"model.path={outputs}", *OPTIONS]))
@@ -36,9 +34,6 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         outputs.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
         where = (f"model.name={model}", f"model.path={outputs}", f"results_dir={folder / 'results'}")
         assert main(["run", "+model=replay", *where, *OPTIONS]) == 0
-    kept = folder / "results/records/sweeps/tiny.json"
-    kept.parent.mkdir(parents=True)
-    kept.write_text(to_json(tiny()), encoding="utf-8")
     return folder / "results"
 
 

@@ -55,7 +55,11 @@ def test_samples_of_an_example_are_averaged_first_and_clusters_are_groups() -> N
 
 
 def test_the_average_is_over_scored_benchmarks_each_counting_the_same() -> None:
-    scores = {"finqa": [1.0] * 8 + [0.0] * 2, "tfns": [1.0, 0.0], "finance_instruct": [None, None]}
+    scores: dict[str, list[float | None]] = {
+        "finqa": [*[1.0] * 8, *[0.0] * 2],
+        "tfns": [1.0, 0.0],
+        "finance_instruct": [None, None],
+    }
     found = entry(record("m", scores))
     assert found.average is not None
     assert found.average.value == pytest.approx((0.8 + 0.5) / 2)

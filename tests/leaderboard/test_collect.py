@@ -49,6 +49,10 @@ UNREADABLE: dict[str, tuple[Callable[[Record], bytes], str]] = {
     "a number too large for any disk": (_head(measured={"peak_memory_bytes": 10**30}), "peak_memory_bytes"),
     "not a speed": (_head(measured={"probe": {"decode_tokens_per_second": -1}}), "decode_tokens_per_second"),
     "no benchmark": (_head(benchmarks={}), "benchmarks"),
+    "a benchmark whose name is a path": (
+        _head(benchmarks={"../../x": {"title": "X", "covered": 1}}, data={"../../x": {"source": "local"}}),
+        "benchmarks.../../x",
+    ),
     "data of nothing": (_head(data={}), "data"),
     "an answer to something else": (
         lambda found: to_bytes(replace(found, rows=[*found.rows, row("tfns", 1, 1.0)])),
@@ -96,6 +100,8 @@ def test_sweeps_are_found_once_and_broken_ones_named(tmp_path: Path) -> None:
         "records/sweeps/kept.json": to_json(sweep),
         "records/sweeps/broken.json": "{}",
         "records/sweeps/headless.json": to_json(replace(sweep, reference="nobody")),
+        "records/sweeps/infinite.json": to_json(sweep).replace('"margin": 0.02', '"margin": Infinity'),
+        "records/sweeps/nan.json": to_json(sweep).replace('"n": 150', '"n": 150, "value": NaN'),
         "sweeps/tiny/same/sweep.json": to_json(sweep),
         "sweeps/tiny/other/sweep.json": to_json(replace(sweep, title="Another")),
     }.items():
@@ -107,11 +113,11 @@ def test_sweeps_are_found_once_and_broken_ones_named(tmp_path: Path) -> None:
         "tiny/other": "Another",
     }
     assert list(collect(tmp_path, local=False).sweeps) == ["kept"]
-    assert [problem.file for problem in found.problems] == [
-        "records/sweeps/broken.json",
-        "records/sweeps/headless.json",
-    ]
+    names = ("broken", "headless", "infinite", "nan")
+    assert [problem.file for problem in found.problems] == [f"records/sweeps/{name}.json" for name in names]
     assert "reference" in found.problems[1].reason
+    assert "too large" in found.problems[2].reason
+    assert "that is none" in found.problems[3].reason
 
 
 def test_a_local_copy_of_a_kept_record_is_passed_over_in_silence(tmp_path: Path) -> None:

@@ -15,9 +15,9 @@ import pytest
 from evalkit.commands.leaderboard import HELP, main
 from evalkit.errors import UserError
 from evalkit.leaderboard.choose import RULE
-from evalkit.sweep.record import to_json
+from evalkit.sweep.record import Sweep, to_json
 from tests.leaderboard.made import keep, record
-from tests.sweep.ladders import crowd
+from tests.sweep.ladders import crowd, tiny
 
 COMMAND = "import sys; from evalkit.commands.leaderboard import main; sys.exit(main(sys.argv[1:]))"
 DERIVED = ("leaderboard.md", "leaderboard.csv", "leaderboard.json", "curves", "site")
@@ -26,6 +26,13 @@ DERIVED = ("leaderboard.md", "leaderboard.csv", "leaderboard.json", "curves", "s
 def derived(results: Path) -> dict[str, bytes]:
     files = (path for name in DERIVED for path in [results / name, *(results / name).rglob("*")])
     return {path.relative_to(results).as_posix(): path.read_bytes() for path in files if path.is_file()}
+
+
+def keep_sweep(results: Path, name: str, sweep: Sweep) -> Path:
+    path = results / f"records/sweeps/{name}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(to_json(sweep), encoding="utf-8")
+    return path
 
 
 def elsewhere(cwd: Path, results: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -43,6 +50,8 @@ def test_the_bytes_are_the_same_anywhere(made: Path, tmp_path: Path) -> None:
     one, other = tmp_path / "one", tmp_path / "zwei" / "deep"
     shutil.copytree(made, one / "results")
     shutil.copytree(made, other / "ergebnisse")
+    for results in (one / "results", other / "ergebnisse"):
+        keep_sweep(results, "tiny", tiny())
     settings = {"TZ": "Asia/Kolkata", "LC_ALL": "de_DE.UTF-8", "LANG": "de_DE.UTF-8", "PYTHONHASHSEED": "1"}
     first = elsewhere(one, "results", **settings)
     second = elsewhere(tmp_path, str(other / "ergebnisse"), TZ="UTC", LC_ALL="C", PYTHONHASHSEED="2")
@@ -91,14 +100,14 @@ def test_check_writes_nothing_and_names_each_stale_file(
 
 
 def test_a_sweep_that_is_gone_takes_its_curves_along(results: Path) -> None:
-    second = results / "records/sweeps/second.json"
-    second.write_text(to_json(crowd(3)))
+    kept = keep_sweep(results, "crowd", crowd(3))
     assert main([f"results_dir={results}"]) == 0
-    assert (results / "curves/second/report.md").is_file()
+    assert (results / "curves/crowd/report.md").is_file()
+    assert "curves/crowd/report.md" in (results / "leaderboard.md").read_text()
     (results / "curves/notes.txt").write_text("mine")
-    second.unlink()
+    kept.unlink()
     assert main([f"results_dir={results}"]) == 0
-    assert sorted(path.name for path in (results / "curves").iterdir()) == ["notes.txt", "tiny"]
+    assert [path.name for path in (results / "curves").iterdir()] == ["notes.txt"]
 
 
 def test_a_record_that_cannot_be_read_is_named_the_rest_written_and_the_exit_code_1(

@@ -50,7 +50,7 @@ def rows(text: str) -> list[list[str]]:
 def test_measured_and_published_rows_are_apart_and_rectangular() -> None:
     text = page(board())
     measured, published = rows(section(text, "Measured")), rows(section(text, "Published"))
-    assert [len(line) for line in measured] == [13] * 4  # header, rule, two runs
+    assert [len(line) for line in measured] == [14] * 4  # header, rule, two runs
     assert [len(line) for line in published] == [9] * (2 + len(TABLE.rows))
     assert measured[2][0] == "Best"
     assert re.fullmatch(r"75\.0 \[\d+\.\d, \d+\.\d\] n=4", measured[2][2])

@@ -12,6 +12,11 @@ from evalkit.site.build import PAGES
 from tests.site.conftest import Browser
 from tests.site.material import HOSTILE
 
+IN_VIEW = """
+const mark = [...document.querySelectorAll("pre mark")].pop();
+const [inner, outer] = [mark, mark.parentElement].map(e => e.getBoundingClientRect());
+return inner.top >= outer.top && inner.bottom <= outer.bottom
+"""
 MEASURED = "table[data-rows=measured] tbody"
 LADDER = ["Small Q8_0", "Small Q6_K", "Small Q4_K", "Small IQ3_XS", "Small HOSTILE"]
 
@@ -132,9 +137,9 @@ def test_examples_are_searched_and_another_rule_has_other_verdicts(browser: Brow
     browser.until("document.querySelectorAll('#found tbody tr').length === 1")
     browser.open("examples.html")
     browser.until("document.querySelectorAll('#found tbody tr').length > 0")
-    before = marks(browser)
+    assert ("✓", "✓") in marks(browser)
     browser.choose("rule", "finben_emacc")
-    assert marks(browser) != before
+    browser.until("document.querySelectorAll('#found .mark.wrong').length === 32")
 
 
 def test_an_example_opens_by_link_with_the_extracted_span_marked(browser: Browser) -> None:
@@ -142,7 +147,8 @@ def test_an_example_opens_by_link_with_the_extracted_span_marked(browser: Browse
     browser.until("document.querySelectorAll('.output').length === 5")
     assert browser.texts("#example h1") == ["what was the income tax expense in 2017 , in millions?"]
     assert browser.texts(".facts .gold dd") == ["132.924"]
-    assert browser.texts("pre mark")[:4] == ["132.924"] * 4
+    said = ["132.924"] * 3 + ["no idea"]
+    assert browser.texts("pre mark")[:4] == browser.texts(".extracted code")[:4] == said
     around = browser.run(
         "return [...document.querySelectorAll('pre mark')].slice(0, 4)"
         ".map(m => [m.previousSibling.data.slice(-7), m.nextSibling.data])"
@@ -200,6 +206,7 @@ def test_hostile_outputs_are_text_and_nothing_else(browser: Browser) -> None:
         # A page's parser would turn NUL and line ends into others; text nodes keep them.
         assert browser.run("return [...document.querySelectorAll('.output pre')].pop().textContent") == text
         assert browser.run("return [...document.querySelectorAll('pre mark')].pop().textContent") == "42"
+        assert browser.run(IN_VIEW) is True
         assert browser.run("return document.title") == "Examples · evalkit"
         made = "#example script, #example img, #example textarea, pre a, a[href^=javascript]"
         assert browser.run(f"return document.querySelectorAll('{made}').length") == 0

@@ -1,0 +1,44 @@
+"""`evalkit keep`: records of runs and sweeps into the part of results/ that a repository keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+HELP = """
+usage: evalkit keep RUN_DIR|SWEEP_DIR... [results_dir=results] [partial=true]
+
+Copy what the leaderboard needs of finished runs and sweeps to where a repository keeps it:
+  a run's record.jsonl.gz     to results/records/<model>/<run id>.jsonl.gz
+  a sweep's sweep.json        to results/records/sweeps/<name>.json
+Either all are copied or none. A copy that is there already is replaced.
+
+  partial=true             also a run that lacks answers, or a sweep with members that are not done
+  results_dir=DIR          default: results
+
+examples:
+  evalkit keep results/runs/*/*
+  evalkit keep results/sweeps/smollm2-ladder/* && evalkit leaderboard
+
+exit code: 0 done, 2 wrong request
+"""
+
+_SETTINGS = {"results_dir": "results", "partial": "false"}
+
+
+def main(arguments: Sequence[str]) -> int:
+    from pathlib import Path
+
+    from evalkit.errors import UserError
+    from evalkit.leaderboard.keep import copy_of, write
+    from evalkit.leaderboard.options import options_of, truth
+
+    given = [argument for argument in arguments if argument.partition("=")[0] in _SETTINGS]
+    folders = [Path(argument) for argument in arguments if argument not in given]
+    options = options_of("keep", given, _SETTINGS)
+    if not folders:
+        raise UserError("keep: give the folders of runs or sweeps: evalkit keep RUN_DIR...")
+    results, partial = Path(options["results_dir"]), truth("keep", "partial", options["partial"])
+    copies = [copy_of(folder, results, partial=partial) for folder in folders]
+    for copy in copies:
+        print(f"{write(copy)}: {copy.target}")
+    return 0
