@@ -7,7 +7,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from evalkit.audit.audit import audit
-from evalkit.audit.table import read_table, table_names
+from evalkit.audit.table import DEFAULT, read_table, table_names
 from evalkit.leaderboard.board import Problem
 from evalkit.leaderboard.collect import collect
 from evalkit.leaderboard.data import to_csv, to_json
@@ -42,7 +42,12 @@ def build(results: Path, *, local: bool) -> tuple[dict[str, bytes], list[Problem
     }
     for name, sweep in found.sweeps.items():
         files |= {f"curves/{name}/{file}": content for file, content in _sweep(sweep).items()}
-    pages = site(board, found.records, list(found.sweeps.values()), audits[0] if audits else None)
+    pages = site(
+        board,
+        found.records,
+        list(found.sweeps.values()),
+        next(each for each in audits if each.name == DEFAULT),
+    )
     files |= {f"site/{file}": content for file, content in pages.items()}
     return {**files, MANIFEST: manifest_of(files)}, list(board.problems)
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 FILE = "record.jsonl.gz"
 MAX_LINE_BYTES = 64 << 20  # an answer of a hundred thousand tokens has half a megabyte
 MAX_ROWS = 2_000_000  # a run of all benchmarks has some 8,500 examples
+MAX_BYTES = 4 << 30  # unpacked; that run has some 80 MB
 
 
 def to_bytes(record: Record) -> bytes:
@@ -66,10 +67,16 @@ def read_record(path: Path) -> Record:
 
 
 def _lines(file: gzip.GzipFile, path: Path) -> Iterator[bytes]:
+    left = MAX_BYTES
     for _ in range(MAX_ROWS):
         line = file.readline(MAX_LINE_BYTES)
+        left -= len(line)
         if not line:
             return
+        if left < 0:
+            raise UserError(
+                f"{path} unpacks to more than {MAX_BYTES >> 30} GiB: no run's record is that large"
+            )
         if not line.endswith(b"\n"):
             raise UserError(f"{path} is cut off, or has a line of more than {MAX_LINE_BYTES >> 20} MiB")
         yield line
