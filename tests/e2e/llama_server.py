@@ -21,7 +21,7 @@ def main() -> None:
         parser.add_argument(f"--{name}", required=True)
     for name in ("cache-ram", "reasoning-format", "n-gpu-layers"):
         parser.add_argument(f"--{name}")
-    for name in ("jinja", "no-context-shift", "no-webui", "no-repack", "no-warmup"):
+    for name in ("jinja", "no-context-shift", "no-webui", "no-mmap", "no-repack", "no-warmup"):
         parser.add_argument(f"--{name}", action="store_true")
     given = parser.parse_args()
     import xllamacpp

@@ -99,6 +99,8 @@ def test_interrupting(undisturbed: Path, tmp_path: Path) -> None:
         stdin=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
+        # What a shell starts in the background inherits a deaf ear for Ctrl-C.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     generations = run_dir / "generations.jsonl"
     while not generations.exists() or not generations.read_text():

@@ -42,7 +42,7 @@ def test_local_refusals(cache: Path, tmp_path: Path) -> None:
 def test_nothing_to_run(cache: Path) -> None:
     sft = {"name": "fin-r1-sft", "title": "Fin-R1-SFT", "published_only": True, "path": None, "source": None}
     assert refused(sft) == "Fin-R1-SFT's weights were not released; only its published row exists."
-    assert "hf or pypi or url" in refused({"name": "m", "path": None, "source": None})
+    assert "hf or ladder or pypi or url" in refused({"name": "m", "path": None, "source": None})
     assert "exactly one" in refused({"name": "m", "source": {"hf": "a/b", "url": "http://x/y"}})
     checkpoint = refused({"name": "m", "source": {"hf": "a/b", "file": None, "revision": "main"}})
     assert "whole checkpoint" in checkpoint
