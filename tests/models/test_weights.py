@@ -46,7 +46,7 @@ def test_nothing_to_run(cache: Path) -> None:
     assert "exactly one" in refused({"name": "m", "source": {"hf": "a/b", "url": "http://x/y"}})
     checkpoint = refused({"name": "m", "source": {"hf": "a/b", "file": None, "revision": "main"}})
     assert "whole checkpoint" in checkpoint
-    assert source_kinds() == ["hf", "pypi", "url"]
+    assert source_kinds() == ["hf", "ladder", "pypi", "url"]
 
 
 def test_hash_is_remembered_until_the_file_changes(
