@@ -130,10 +130,15 @@ def test_killed_in_the_middle_the_same_command_goes_on(
 ) -> None:
     out, pid_file = tmp_path / "out", tmp_path / "pid"
     command = [sys.executable, "-c", PARENT, str(tiny), str(out), stand_in(HALF)]
-    parent = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    parent = subprocess.Popen(
+        command,
+        stderr=subprocess.DEVNULL,
+        # What a shell starts in the background inherits a deaf ear for Ctrl-C.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     until(lambda: pid_file.is_file() and pid_file.read_text() != "", "the quantizer did not start")
     os.kill(parent.pid, number)
-    parent.wait()
+    parent.wait(timeout=60)
     child = int(pid_file.read_text())
     until(lambda: not psutil.pid_exists(child), "the quantizer outlived its parent")
     assert not (out / "T-second.gguf").exists()
