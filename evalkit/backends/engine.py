@@ -16,6 +16,7 @@ class Sampling:
     """Everything that shapes an answer apart from the weights and the prompt.
 
     ``top_k`` 0 and ``min_p`` 0 mean off. ``max_tokens`` counts generated tokens, reasoning included.
+    ``json_schema`` is a JSON schema, as text, that the answer must satisfy where the server can see to it.
     """
 
     temperature: float
@@ -25,9 +26,11 @@ class Sampling:
     repetition_penalty: float
     max_tokens: int
     seed: int
+    json_schema: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        """For records and keys: without the schema where there is none, as they were before it was."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
 
 @dataclass(frozen=True, slots=True)

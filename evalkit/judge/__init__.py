@@ -1,0 +1,1 @@
+"""An LLM as judge, and how wrong it is: prompts, verdicts, canaries, calibration."""
