@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help install run test lint types unit bench format clean
+.PHONY: help install run test lint types unit leaderboard pictures bench format clean
 
 help: ## List the targets
 	@grep -E "^[a-z]+:.*## " $(MAKEFILE_LIST) | sed -E "s/:.*## /\t/" | expand -t 12
@@ -20,7 +20,7 @@ install: $(INSTALLED) ## Make .venv and install evalkit into it
 run: $(INSTALLED) ## A real model through the bundled samples of all five benchmarks, and the table
 	$(BIN)/python -m evalkit run +model=smollm2-135m data=sample
 
-test: lint types unit ## Lint, types, tests
+test: lint types leaderboard unit ## Lint, types, whether the results are up to date, tests
 
 lint: $(INSTALLED) ## ruff
 	$(BIN)/ruff check .
@@ -31,6 +31,13 @@ types: $(INSTALLED) ## mypy --strict
 
 unit: $(INSTALLED) ## pytest
 	$(BIN)/python -m pytest
+
+leaderboard: $(INSTALLED) ## Whether everything under results/ is what its records give
+	$(BIN)/python -m evalkit leaderboard local=false --check
+
+pictures: $(INSTALLED) ## Make results/, and README's table and pictures, again from the records
+	$(BIN)/python -m evalkit leaderboard local=false
+	$(BIN)/python -m tests.readme
 
 bench: $(INSTALLED) ## Measure the harness itself: prompt work and time outside the engine
 	$(BIN)/python -m evalkit bench +model=smollm2-135m data=sample

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
 
+from evalkit.audit.against import against
 from evalkit.audit.audit import audit
 from evalkit.audit.table import DEFAULT, read_table, table_names
 from evalkit.leaderboard.board import Problem
@@ -34,9 +35,10 @@ def build(results: Path, *, local: bool) -> tuple[dict[str, bytes], list[Problem
     published = [read_table(name) for name in table_names()]
     audits = [audit(each) for each in published]
     board = board_of(found.records, published, found.problems)
+    compared = {each.name: against(board, each) for each in published}
     lines = [*notes(board), *published_notes(board, published)]
     files = {
-        "leaderboard.md": to_markdown(board, published, found.sweeps, audits).encode(),
+        "leaderboard.md": to_markdown(board, published, found.sweeps, audits, compared).encode(),
         "leaderboard.csv": to_csv(board).encode(),
         "leaderboard.json": to_json(board, lines).encode(),
     }
@@ -47,13 +49,16 @@ def build(results: Path, *, local: bool) -> tuple[dict[str, bytes], list[Problem
         found.records,
         list(found.sweeps.values()),
         next(each for each in audits if each.name == DEFAULT),
+        compared[DEFAULT],
     )
     files |= {f"site/{file}": content for file, content in pages.items()}
     return {**files, MANIFEST: manifest_of(files)}, list(board.problems)
 
 
 def _sweep(sweep: Sweep) -> dict[str, bytes]:
-    return {"report.md": report(sweep).encode(), "table.csv": table(sweep).encode(), **curves(sweep)}
+    # Without the PNGs: a compressor's bytes depend on the processor that it runs on.
+    figures = {name: content for name, content in curves(sweep).items() if name.endswith(".svg")}
+    return {"report.md": report(sweep).encode(), "table.csv": table(sweep).encode(), **figures}
 
 
 def manifest_of(files: Mapping[str, bytes]) -> bytes:

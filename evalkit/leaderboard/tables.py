@@ -7,6 +7,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from urllib.parse import quote
 
+from evalkit.audit.against import Against
+from evalkit.audit.against import to_markdown as against_markdown
 from evalkit.audit.audit import Audit
 from evalkit.audit.audit import to_markdown as audit_markdown
 from evalkit.audit.table import PublishedTable
@@ -31,11 +33,13 @@ def to_markdown(
     published: Sequence[PublishedTable],
     sweeps: Mapping[str, Sweep],
     audits: Sequence[Audit],
+    compared: Mapping[str, Sequence[Against]],
 ) -> str:
     """The whole page; links are relative to the results folder.
 
     Args:
         sweeps: by the name of their folder under curves/.
+        compared: measured scores against those of each published table, by the table's name.
     """
     parts = [
         "# Leaderboard",
@@ -51,7 +55,7 @@ def to_markdown(
         *_sweeps(sweeps),
         *_runs(board),
         *_problems(board),
-        *(f"## The published table, audited\n\n{audit_markdown(audit).rstrip()}" for audit in audits),
+        *(_audited(board, audit, compared[audit.name]) for audit in audits),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -173,7 +177,7 @@ def _sweeps(sweeps: Mapping[str, Sweep]) -> Iterator[str]:
     for name, sweep in sweeps.items():
         folder = f"curves/{quote(name)}"
         figure = next(iter(names(sweep).items()), None)
-        picture = f"\n\n![{figure[1]}]({folder}/{figure[0]}.png)" if figure else ""
+        picture = f"\n\n![{figure[1]}]({folder}/{figure[0]}.svg)" if figure else ""
         yield f"{_words(sweep.title)}: [what each loses and costs]({folder}/report.md){picture}"
 
 
@@ -200,6 +204,14 @@ def _problems(board: Board) -> Iterator[str]:
 
 def _problem_line(problem: Problem) -> str:
     return f"{code(problem.file, 200)}: {code(problem.reason, 300)}"
+
+
+def _audited(board: Board, audit: Audit, compared: Sequence[Against]) -> str:
+    measured = against_markdown(compared, board.benchmarks).rstrip()
+    return (
+        f"## The published table, audited\n\n{audit_markdown(audit).rstrip()}\n\n"
+        f"### Measured against published\n\n{measured}"
+    )
 
 
 def _list(lines: Sequence[str]) -> str:

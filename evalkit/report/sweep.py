@@ -127,7 +127,7 @@ def _costs(sweep: Sweep) -> str:
 
 
 def _curves(sweep: Sweep) -> str:
-    return "\n\n".join(f"![{title}]({file}.png)" for file, title in names(sweep).items())
+    return "\n\n".join(f"![{title}]({file}.svg)" for file, title in names(sweep).items())
 
 
 def _benchmark(sweep: Sweep, name: str, title: str) -> str:

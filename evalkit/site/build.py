@@ -17,6 +17,7 @@ from evalkit.sweep.record import Sweep
 if TYPE_CHECKING:
     from jinja2 import Environment
 
+    from evalkit.audit.against import Against
     from evalkit.audit.audit import Audit
     from evalkit.audit.separation import Interval
 
@@ -34,7 +35,11 @@ ASSETS = ("site.css", "tables.js", "chunks.js", "list.js", "example.js", "browse
 
 
 def site(
-    board: Board, records: Mapping[str, Record], sweeps: Sequence[Sweep], audit: Audit | None = None
+    board: Board,
+    records: Mapping[str, Record],
+    sweeps: Sequence[Sweep],
+    audit: Audit | None = None,
+    compared: Sequence[Against] = (),
 ) -> dict[str, bytes]:
     """Every file of the site by its path below the site's folder; the same input gives the same bytes.
 
@@ -43,20 +48,21 @@ def site(
         records: the board's records by their entries' `file`; others are not looked at.
         sweeps: in the order in which they are to appear.
         audit: of the published table; None leaves its page empty and published scores without intervals.
+        compared: the board's entries against the published rows of the same models.
     """
     runs = runs_of(board, records)
     titles = board.benchmarks
     rule = next((run.measured.rule for run in runs), DEFAULT)
     parts, figures = ladders.parts(sweeps, runs)
     contexts: dict[str, dict[str, Any]] = {
-        "index": {"runs": runs, "families": families(board, runs)},
+        "index": {"runs": runs, "families": families(board, runs), "warnings": _warnings(runs)},
         "curves": {"parts": parts},
         "breakdown": {"parts": breakdown.parts(titles, runs, rule)},
         "failures": {"parts": failures.parts(titles, runs, rule)},
         "rules": {"parts": rules.parts(titles, runs, rule)},
         "examples": {},
         "provenance": {"parts": provenance.parts(runs)},
-        "audit": {},
+        "audit": {"compared": compared},
     }
     environment = _environment()
     shared = {"board": board, "rule": rule, "pages": PAGES, "audit": audit, "implied": _implied(audit)}
@@ -71,6 +77,12 @@ def site(
 def _implied(audit: Audit | None) -> dict[tuple[str, str], Interval]:
     """By row's title and benchmark."""
     return {(each.row, each.benchmark): each for each in audit.intervals} if audit else {}
+
+
+def _warnings(runs: Sequence[Run]) -> dict[str, int]:
+    """Every warning once, with the number by which rows refer to it."""
+    distinct = dict.fromkeys(warning for run in runs for warning in run.measured.warnings)
+    return {warning: number for number, warning in enumerate(distinct, 1)}
 
 
 def families(board: Board, runs: Sequence[Run]) -> dict[str, str]:

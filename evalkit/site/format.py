@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
 from evalkit.compare.comparison import Estimate
 from evalkit.compare.report import change, p_value, points
 from evalkit.sweep.sizes import size
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
 
 BAR = 100  # an interval bar's width, in its own units: one a point
 TICK = 1.6  # width of the mark at the estimate itself
@@ -50,6 +53,13 @@ def bar(estimate: Estimate) -> tuple[str, str, str]:
     return f"{low:.1f}", f"{high - low:.1f}", f"{middle:.1f}"
 
 
+def breakable(name: str) -> Markup:
+    """A dotted key that a narrow column may break behind its dots and underscores."""
+    from markupsafe import Markup, escape
+
+    return Markup(str(escape(name)).replace(".", ".<wbr>").replace("_", "_<wbr>"))
+
+
 def heat(count: int, of: int) -> int:
     """0 to 6: how dark a cell is that holds `count` of `of`."""
     return -(-6 * count // of) if of else 0
@@ -68,6 +78,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "gigabytes": gigabytes,
     "memory": memory,
     "bar": bar,
+    "breakable": breakable,
     "change": change,
     "p_value": p_value,
     "points": points,

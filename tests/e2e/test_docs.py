@@ -16,6 +16,7 @@ from evalkit.paths import BENCHMARKS
 from evalkit.runner.settings import check
 from evalkit.sweep.plan import plan
 from tests.e2e.conftest import evalkit, records
+from tests.readme import table, with_table
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [ROOT / "README.md", *sorted(BENCHMARKS.glob("*/README.md"))]
@@ -67,10 +68,9 @@ def test_commands_that_can_run_here_run(
         words += ["limit=1", "benchmark=[tfns]", "sweep.recipes=[q4_0,q8_0]"] * (words[0] == "sweep")
     for folder in ("RUN_DIR", "REFERENCE_DIR", "CANDIDATE_DIR"):
         shutil.copytree(undisturbed, tmp_path / folder)
-    shutil.copytree(
-        ROOT / "results" / "example" / "smollm2-ladder",
-        tmp_path / "results" / "sweeps" / "example" / "ladder",
-    )
+    sweep = tmp_path / "results" / "sweeps" / "example" / "ladder"
+    sweep.mkdir(parents=True)
+    shutil.copy(ROOT / "results" / "records" / "sweeps" / "smollm2-ladder.json", sweep / "sweep.json")
     for benchmark in BENCHMARKS.iterdir():
         shutil.copytree(benchmark / "sample", tmp_path / "DIR" / benchmark.name)
     texts = [{"id": r["id"], "text": r["text"]} for r in records(undisturbed) if r["benchmark"] == "finqa"]
@@ -88,6 +88,14 @@ def test_commands_that_can_run_here_run(
         (tmp_path / file).symlink_to(model_file)
     done = evalkit(*words, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
+
+
+def test_readme_shows_the_committed_results() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert with_table(text, table(ROOT / "results")) == text
+    pictures = re.findall(r"!\[[^\]]*\]\(([^)]+)\)", text)
+    assert len(pictures) >= 2
+    assert all((ROOT / picture).is_file() for picture in pictures)
 
 
 def test_the_make_targets_exist() -> None:

@@ -9,6 +9,7 @@ import re
 
 import pytest
 
+from evalkit.audit.against import against
 from evalkit.audit.audit import audit
 from evalkit.audit.table import read_table
 from evalkit.leaderboard.board import Board, Problem
@@ -33,7 +34,9 @@ def board() -> Board:
 
 
 def page(found: Board) -> str:
-    return to_markdown(found, [TABLE], {"tiny ladder": tiny()}, [audit(TABLE)])
+    return to_markdown(
+        found, [TABLE], {"tiny ladder": tiny()}, [audit(TABLE)], {TABLE.name: against(found, TABLE)}
+    )
 
 
 def section(text: str, title: str) -> str:
@@ -69,6 +72,16 @@ def test_the_rule_for_duplicates_the_odd_averages_and_what_is_left_out_are_state
     assert "### Training overlap" in section(text, "The published table, audited")
 
 
+def test_a_measured_file_of_a_published_model_stands_against_the_published_score() -> None:
+    model = {"name": "fin-r1-q4_k", "title": "Fin-R1 q4_k", "parameters": 7_615_616_512}
+    runs = {"a": record("a", {"tfns": [1.0, 0.0, 0.0, 1.0]}, model=model)}
+    audited = section(page(board_of(runs, [TABLE])), "The published table, audited")
+    (line,) = (line for line in rows(audited.partition("### Measured against published")[2])[2:])
+    assert line[1:4] == ["TFNS", "50.0", "71.0"]
+    assert line[4].startswith("-21.0 [")
+    assert "GPT-4o as judge there" in line[5]
+
+
 def test_nobodys_text_gets_out_of_its_code_span() -> None:
     text = page(board())
     assert "\x1b" not in text
@@ -96,7 +109,7 @@ def test_rows_with_the_same_title_are_told_apart_by_their_run() -> None:
 
 
 def test_an_empty_board_says_how_to_fill_it() -> None:
-    text = to_markdown(board_of({}, [TABLE]), [TABLE], {}, [])
+    text = to_markdown(board_of({}, [TABLE]), [TABLE], {}, [], {})
     assert "evalkit run" in section(text, "Measured")
     assert "## Quants" not in text
 
@@ -136,4 +149,4 @@ def test_the_last_digits_of_a_processor_change_nothing(count: int) -> None:
     one, other = shifted(0.0), shifted(2e-15)
     assert to_json(one, []) == to_json(other, [])
     assert to_csv(one) == to_csv(other)
-    assert to_markdown(one, [TABLE], {}, []) == to_markdown(other, [TABLE], {}, [])
+    assert to_markdown(one, [TABLE], {}, [], {}) == to_markdown(other, [TABLE], {}, [], {})

@@ -84,7 +84,7 @@ def test_the_noise_floor_is_shown() -> None:
 def test_links_are_to_files_that_curves_makes() -> None:
     for sweep in (fin_r1(), replace(tiny(), members=tuple(replace(m, cost=None) for m in tiny().members))):
         links = [line.split("](")[1][:-1] for line in report(sweep).splitlines() if line.startswith("![")]
-        assert links == [name for name in curves(sweep) if name.endswith(".png")]
+        assert links == [name for name in curves(sweep) if name.endswith(".svg")]
 
 
 def test_nothing_resolvable_is_said() -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from evalkit.audit.against import against
 from evalkit.audit.audit import audit
 from evalkit.audit.table import read_table
 from evalkit.config import compose, to_dict
@@ -99,7 +100,8 @@ def files_of(records: Mapping[str, Record]) -> dict[str, bytes]:
     sweep = tiny()
     members = tuple(replace(m, run_dir=f"../runs/{m.name}/{ids.get(m.name)}") for m in sweep.members)
     board = board_of(records, problems)
-    return site(board, records, [replace(sweep, members=members)], audit(read_table()))
+    table = read_table()
+    return site(board, records, [replace(sweep, members=members)], audit(table), against(board, table))
 
 
 def write(files: Mapping[str, bytes], folder: Path) -> Path:

@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from evalkit.audit.against import against
+from evalkit.audit.audit import audit
+from evalkit.audit.table import read_table
 from evalkit.leaderboard.board import Board
 from evalkit.records.record import Record
 from evalkit.site import breakdown, failures, rules
@@ -55,6 +58,21 @@ def read(page: bytes) -> Links:
 def test_the_same_input_gives_the_same_bytes(records: dict[str, Record]) -> None:
     board = board_of(records)
     assert site(board, records, []) == site(board, dict(reversed(records.items())), [])
+
+
+def test_a_measured_file_of_a_published_model_stands_against_the_published_score(
+    records: dict[str, Record],
+) -> None:
+    head = records["q8_0.gz"].head
+    model = {**head.model, "name": "fin-r1-q8_0", "parameters": 7_615_616_512}
+    mine = {"q8_0.gz": replace(records["q8_0.gz"], head=replace(head, model=model))}
+    board, table = board_of(mine), read_table()
+    compared = against(board, table)
+    page = site(board, mine, [], audit(table), compared)["audit.html"].decode()
+    part = page.partition("<h2>Measured against published</h2>")[2].partition("<h2>")[0]
+    assert part.count('<tr><th scope="row">') == len(compared) > 1
+    assert "GPT-4o as judge there" in part
+    assert f"{compared[0].difference:+.1f}" in part
 
 
 def test_every_link_leads_somewhere_within_the_site(records: dict[str, Record]) -> None:
