@@ -1,0 +1,93 @@
+"""The site with 60,000 scored outputs in a real browser: `python -m tests.site.large` prints what it takes.
+
+The outputs are the committed ones over and over under other names, each as long as a reasoning model's.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import cycle, islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from evalkit.leaderboard.collect import collect
+from evalkit.leaderboard.make import board_of
+from evalkit.records.record import Record, Row
+from evalkit.site.build import PAGES, site
+from tests.site.browser import chromium
+from tests.site.material import write
+
+if TYPE_CHECKING:
+    from selenium.webdriver import Chrome
+
+RESULTS = Path(__file__).parents[2] / "results"
+OUTPUTS = 60_000
+CHARACTERS = 3_000  # of an output; a 7B reasoning model's have about as many
+
+_PAINT = "return performance.getEntriesByName('first-contentful-paint')[0]?.startTime"
+_FILTER = """
+const done = arguments[arguments.length - 1], button = [...document.querySelectorAll('.presets button')]
+  .find(b => b.textContent === arguments[0]), started = performance.now();
+button.click();
+requestAnimationFrame(() => requestAnimationFrame(() => done(performance.now() - started)));
+"""
+
+
+def enlarged(record: Record, rows: int) -> Record:
+    """The record's answers over and over, up to `rows`, each under another name and filled up in length."""
+    return replace(record, rows=list(islice(_again(record.rows), rows)))
+
+
+def _again(rows: list[Row]) -> Iterator[Row]:
+    for number, row in enumerate(cycle(rows)):
+        lap = number // len(rows)
+        text = row.text or ""
+        yield replace(
+            row,
+            id=f"{row.id}~{lap}",
+            group=f"{row.group}~{lap}",
+            text=text + " so" * ((CHARACTERS - len(text)) // 3),
+        )
+
+
+def main() -> None:
+    records = collect(RESULTS, local=False).records
+    large = {file: enlarged(record, OUTPUTS // len(records)) for file, record in records.items()}
+    with tempfile.TemporaryDirectory() as folder:
+        started = time.perf_counter()
+        files = site(board_of(large, []), large, [])
+        write(files, Path(folder) / "site")
+        size = sum(map(len, files.values()))
+        print(
+            f"{OUTPUTS:,} outputs: {size / 1e6:.0f} MB in {len(files)} files, made in "
+            f"{time.perf_counter() - started:.0f} s"
+        )
+        driver = chromium(Path(folder) / "profile")
+        if driver is None:
+            sys.exit("no Chromium with chromedriver on PATH")
+        try:
+            _measure(driver, Path(folder) / "site")
+        finally:
+            driver.quit()
+
+
+def _measure(driver: Chrome, folder: Path) -> None:
+    from selenium.webdriver.support.wait import WebDriverWait
+
+    wait = WebDriverWait(driver, 60, poll_frequency=0.05)
+    for page in PAGES:
+        driver.get(f"{folder.as_uri()}/{page}.html")
+        print(f"{page:<12}first paint {wait.until(lambda _: driver.execute_script(_PAINT)):>6.0f} ms")
+    driver.get(f"{folder.as_uri()}/examples.html")
+    ready = "return document.querySelectorAll('#found tbody tr').length > 0"
+    wait.until(lambda _: driver.execute_script(ready))
+    for preset in ("A right, B wrong", "both wrong", "all"):
+        print(f"{'filter':<12}{preset:<18}{driver.execute_async_script(_FILTER, preset):>6.0f} ms")
+
+
+if __name__ == "__main__":
+    main()
