@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from evalkit.compare.comparison import Estimate
 from evalkit.errors import UserError
-from evalkit.exports.common.accuracy import cell, examples_of
+from evalkit.exports.common.accuracy import cell
 from evalkit.exports.common.facts import dataset, generation
 from evalkit.exports.common.files import run_name, stem, write
 from evalkit.exports.common.values import text
+from evalkit.records.accuracy import examples_of
 from evalkit.records.record import Record
 from evalkit.scorers import DEFAULT
 

@@ -6,20 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from evalkit.compare.comparison import Estimate
-
-
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """One benchmark of a measured entry. `estimate` is None where nothing is scored (free text).
-
-    `covered` examples were asked, `unscored` have no rule, `failed` no answer, `truncated` were cut off.
-    """
-
-    estimate: Estimate | None
-    covered: int
-    unscored: int
-    failed: int
-    truncated: int
+from evalkit.records.accuracy import Cell
 
 
 @dataclass(frozen=True, slots=True)

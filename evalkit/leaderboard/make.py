@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import statistics
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from evalkit.audit.table import PublishedTable, mean
-from evalkit.leaderboard.board import Board, Cell, Measured, Problem, PublishedRow
+from evalkit.leaderboard.board import Board, Measured, Problem, PublishedRow
 from evalkit.leaderboard.facts import Facts, facts_of, missing_answers
-from evalkit.records.record import Record, Row
+from evalkit.records.accuracy import Cell, cell, examples_of
+from evalkit.records.record import Record
 from evalkit.scorers import DEFAULT
 from evalkit.stats.average import average_estimate
-from evalkit.stats.paired import mean_estimate
 
 
 def board_of(
@@ -80,39 +78,9 @@ def _sources(facts: Facts) -> str:
 
 
 def _cells(record: Record, facts: Facts) -> Iterator[tuple[str, Cell]]:
-    rows: dict[str, dict[tuple[str, int | None], list[Row]]] = {
-        name: defaultdict(list) for name in facts.benchmarks
-    }
-    for row in record.rows:
-        rows[row.benchmark][row.id, row.turn].append(row)
+    examples = examples_of(record)
     for name, benchmark in facts.benchmarks.items():
-        yield name, _cell(list(rows[name].values()), benchmark.covered)
-
-
-def _cell(examples: Sequence[Sequence[Row]], covered: int) -> Cell:
-    """One benchmark; of each example its samples."""
-    scores, clusters = [], []
-    failed = 0
-    for samples in examples:
-        score = _score(samples)
-        if score is not None:
-            scores.append(score)
-            clusters.append(samples[0].group)
-        elif any(row.error is not None for row in samples):
-            failed += 1
-    return Cell(
-        estimate=mean_estimate(scores, clusters) if scores else None,
-        covered=covered,
-        unscored=len(examples) - len(scores) - failed,
-        failed=failed,
-        truncated=sum(any(row.finish_reason == "length" for row in samples) for samples in examples),
-    )
-
-
-def _score(samples: Sequence[Row]) -> float | None:
-    verdicts = (row.verdicts.get(DEFAULT) for row in samples)
-    found = [verdict.score for verdict in verdicts if verdict is not None and verdict.score is not None]
-    return statistics.fmean(found) if found else None
+        yield name, cell(examples[name], DEFAULT, benchmark.covered)
 
 
 def _warnings(record: Record, facts: Facts) -> Iterator[str]:

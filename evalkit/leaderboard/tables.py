@@ -13,8 +13,9 @@ from evalkit.audit.audit import Audit
 from evalkit.audit.audit import to_markdown as audit_markdown
 from evalkit.audit.table import PublishedTable
 from evalkit.compare.report import accuracy
-from evalkit.leaderboard.board import Board, Cell, Measured, Problem
+from evalkit.leaderboard.board import Board, Measured, Problem
 from evalkit.leaderboard.choose import RULE
+from evalkit.records.accuracy import Cell
 from evalkit.report.curves import names
 from evalkit.report.markdown import CAP, code
 from evalkit.report.markdown import table as markdown_table

@@ -10,7 +10,8 @@ import pytest
 from evalkit.audit.against import against, row_of, to_markdown
 from evalkit.audit.table import PublishedTable, read_table
 from evalkit.compare.comparison import Estimate
-from evalkit.leaderboard.board import Board, Cell, Measured
+from evalkit.leaderboard.board import Board, Measured
+from evalkit.records.accuracy import Cell
 from evalkit.stats.error import wilson
 
 

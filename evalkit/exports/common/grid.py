@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 from evalkit.compare.comparison import Estimate
 from evalkit.exports.common.values import block, text
-from evalkit.leaderboard.board import Cell, Measured
+from evalkit.leaderboard.board import Measured
 from evalkit.leaderboard.make import board_of
+from evalkit.records.accuracy import Cell
 from evalkit.records.record import Record
 from evalkit.scorers import DEFAULT
 

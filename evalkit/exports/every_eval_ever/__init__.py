@@ -13,10 +13,10 @@ import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from evalkit.exports.common.accuracy import examples_of
 from evalkit.exports.common.files import json_lines, json_text, write
 from evalkit.exports.every_eval_ever.aggregate import aggregate, collection, identity
 from evalkit.exports.every_eval_ever.instances import instances
+from evalkit.records.accuracy import examples_of
 from evalkit.records.record import Record
 
 

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from evalkit.compare.comparison import Estimate
-from evalkit.exports.common.accuracy import Example, cell, rules_of
+from evalkit.exports.common.accuracy import cell
 from evalkit.exports.common.facts import dataset, generation, model
 from evalkit.exports.common.files import moment, safe_name
 from evalkit.exports.common.values import text, texts
-from evalkit.leaderboard.board import Cell
+from evalkit.records.accuracy import Cell, Example, rules_of
 from evalkit.records.record import Record
 
 SCHEMA = "0.3.0"

@@ -6,8 +6,8 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from evalkit.exports.common.accuracy import Example
 from evalkit.exports.every_eval_ever.aggregate import SCHEMA, identity, result_id
+from evalkit.records.accuracy import Example
 from evalkit.records.record import Record, Row, RuleVerdict
 from evalkit.scorers import DEFAULT
 

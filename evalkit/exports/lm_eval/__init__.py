@@ -11,10 +11,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from evalkit.exports.common.accuracy import examples_of
 from evalkit.exports.common.files import json_lines, json_text, moment, safe_name, write
 from evalkit.exports.lm_eval.results import results
 from evalkit.exports.lm_eval.samples import samples
+from evalkit.records.accuracy import examples_of
 from evalkit.records.record import Record
 
 

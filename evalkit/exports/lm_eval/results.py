@@ -6,12 +6,12 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from evalkit.exports.common.accuracy import Example, cell, rules_of
+from evalkit.exports.common.accuracy import cell
 from evalkit.exports.common.facts import dataset, model
 from evalkit.exports.common.files import moment, safe_name
 from evalkit.exports.common.values import number, text, texts
 from evalkit.exports.lm_eval.samples import generation_kwargs
-from evalkit.leaderboard.board import Cell
+from evalkit.records.accuracy import Cell, Example, rules_of
 from evalkit.records.record import Record
 from evalkit.report.figure import PARTIAL
 from evalkit.scorers import DEFAULT

@@ -7,8 +7,8 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from evalkit.exports.common.accuracy import Example, score
 from evalkit.exports.common.facts import generation
+from evalkit.records.accuracy import Example, score
 from evalkit.records.record import Record, Row
 from evalkit.scorers import DEFAULT
 
