@@ -17,8 +17,9 @@ from evalkit.compare.report import Rows, legend, not_compared, tables
 from evalkit.compare.side import Side
 from evalkit.compare.wording import shown
 from evalkit.errors import UserError
-from evalkit.report.disagreements import cell, gold_text
+from evalkit.report.disagreements import gold_text
 from evalkit.report.markdown import code, plain, table
+from evalkit.report.spreadsheet import cell
 from evalkit.runner.folder import write_atomically
 from evalkit.runner.scoring import Score
 

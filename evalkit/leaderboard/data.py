@@ -11,6 +11,7 @@ from typing import Any
 
 from evalkit.compare.comparison import Estimate
 from evalkit.leaderboard.board import Board, Measured, PublishedRow
+from evalkit.report.spreadsheet import safe
 
 SCHEMA = 1
 """Version of leaderboard.json."""
@@ -47,7 +48,7 @@ def to_csv(board: Board) -> str:
     text = io.StringIO()
     writer = csv.DictWriter(text, list(_columns(board)), restval="", lineterminator="\n")
     writer.writeheader()
-    writer.writerows({key: "" if value is None else value for key, value in row.items()} for row in rows)
+    writer.writerows({key: safe(value) for key, value in row.items()} for row in rows)
     return text.getvalue()
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from evalkit.example import ChoiceGold, Gold, LabelGold, NumberGold, YesNoGold
 from evalkit.report.items import Item
+from evalkit.report.spreadsheet import cell
 from evalkit.runner.scoring import Score
 
 GOLD_DIGITS = 10
@@ -87,19 +88,3 @@ def to_csv(found: Iterable[Disagreement], rules: Sequence[str]) -> str:
             [each.benchmark, cell(each.id), turn, each.sample, cell(each.gold), *verdicts, *extracted]
         )
     return text.getvalue()
-
-
-def cell(text: str) -> str:
-    """`text` for a CSV that may be opened in a spreadsheet: no formula, no NUL, no line end.
-
-    What a spreadsheet would run as a formula gets a leading apostrophe (OWASP, "CSV Injection"), numbers not.
-    """
-    flat = " ".join(text.replace("\0", "�").split())
-    if flat[:1] in ("=", "@") or (flat[:1] in ("+", "-") and not _is_number(flat)):
-        return "'" + flat
-    return flat
-
-
-def _is_number(text: str) -> bool:
-    digits = text[1:].rstrip("%").replace(",", "").replace(".", "", 1)
-    return digits.isascii() and digits.isdigit()

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 from evalkit.compare.comparison import Comparison
 from evalkit.report.curves.texts import panels
+from evalkit.report.spreadsheet import safe
 from evalkit.report.sweep_cells import fronts
 from evalkit.sweep.record import Member, Sweep
 
@@ -36,7 +37,7 @@ def table(sweep: Sweep) -> str:
     text = io.StringIO()
     writer = csv.DictWriter(text, list(rows[0]) if rows else ["member"], lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows({key: safe(value) for key, value in row.items()} for row in rows)
     return text.getvalue()
 
 

@@ -42,15 +42,22 @@ def run_members(plan: Plan, disk: Disk, console: Console) -> list[Outcome]:
     return outcomes
 
 
-def run_again(member: Member, path: Path, changes: Mapping[str, int], console: Console) -> Outcome:
+def run_again(
+    member: Member,
+    path: Path,
+    changes: Mapping[str, int],
+    data: dict[str, Loaded],
+    console: Console,
+) -> Outcome:
     """The same member once more in a folder of its own, for the noise floor.
 
     Args:
         changes: settings of the backend that differ this time.
+        data: what `load_data` gives for the member.
     """
     backend = {**member.config["backend"], **changes}
     config = {**member.config, "backend": backend, "run_dir": str(path), "probe": False}
-    return _run(Member(member.name, member.title, config), load_data(config), console)
+    return _run(Member(member.name, member.title, config), data, console)
 
 
 def _loader() -> Callable[[Mapping[str, Any]], dict[str, Loaded]]:

@@ -114,6 +114,12 @@ def test_an_empty_board_says_how_to_fill_it() -> None:
     assert "## Quants" not in text
 
 
+def test_a_title_is_no_formula_in_a_spreadsheet() -> None:
+    runs = {"a": record("a", {"tfns": [1.0]}, model={"name": "a", "title": "=HYPERLINK(1)"})}
+    (line, *_) = csv.DictReader(io.StringIO(to_csv(board_of(runs, [TABLE]))))
+    assert line["title"] == "'=HYPERLINK(1)"
+
+
 def test_json_says_its_schema_and_holds_the_board() -> None:
     found = board()
     content = json.loads(to_json(found, notes(found)))
@@ -134,7 +140,7 @@ def test_csv_is_in_per_cent_with_a_kind_and_equal_columns() -> None:
     assert (float(first["finqa"]), first["finqa_n"], first["finance_instruct_unscored"]) == (75.0, "4", "1")
     assert float(first["finqa_low"]) < 75 < float(first["finqa_high"])
     assert first["finance_instruct"] == second["finqa"] == ""
-    assert second["title"] == HOSTILE
+    assert second["title"] == " ".join(HOSTILE.split())
     llama = next(line for line in lines if line["model"] == "deepseek-r1-distill-llama-70b")
     assert (llama["average"], llama["tfns"], llama["table"]) == ("69.2", "62.0", "fin-r1-paper")
     assert None not in first

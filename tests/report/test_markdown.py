@@ -7,9 +7,9 @@ import unicodedata
 
 import pytest
 
-from evalkit.report.disagreements import cell
 from evalkit.report.items import Mean
 from evalkit.report.markdown import code, percent, plain
+from evalkit.report.spreadsheet import cell
 
 HOSTILE = [
     "</td><script>alert(1)</script>",
@@ -56,9 +56,9 @@ def test_code_is_capped_whatever_the_length() -> None:
 
 
 def test_spreadsheets_run_nothing() -> None:
-    for formula in ("=1+1", "@SUM(A1)", "+cmd|' /C calc'!A0", "-2+3", " \t=1", "-"):
+    for formula in ("=1+1", "@SUM(A1)", "+cmd|' /C calc'!A0", "-2+3", " \t=1", "-a"):
         assert cell(formula).startswith("'")
-    for number in ("-23", "+1.5%", "-1,234.5", "7.87%", "N/A"):
+    for number in ("-23", "+1.5%", "-1,234.5", "7.87%", "N/A", "-"):
         assert cell(number) == number
     assert cell("a\0b\r\nc") == "a�b c"
 
