@@ -1,6 +1,6 @@
 """Whatever is killed, and whenever: the same command ends with the record of an undisturbed run.
 
-EVALKIT_KILLS says how many kills of each kind (default 3).
+EVALKIT_KILLS says how many kills of each kind (default 2).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import psutil
 
 from tests.e2e.conftest import answers, command, evalkit, small_run
 
-KILLS = int(os.environ.get("EVALKIT_KILLS", "3"))
+KILLS = int(os.environ.get("EVALKIT_KILLS", "2"))
 LONGEST_WAIT = 6.0  # seconds; the small run takes about that long on two free cores
 
 

@@ -16,7 +16,7 @@ from evalkit.sweep.plan import plan
 from evalkit.sweep.record import Sweep, read_sweep
 from tests.e2e.conftest import command, evalkit
 
-SETTINGS = ["data=sample", "benchmark=[finqa,tfns]", "limit=3", "protocol.max_tokens=8"]
+SETTINGS = ["data=sample", "benchmark=[finqa,tfns]", "limit=2", "protocol.max_tokens=8"]
 THREE = ["+model=smollm2-135m", "backend.slots=1,2,3", *SETTINGS]
 
 
@@ -55,7 +55,7 @@ def test_it_measures_every_member_and_compares_it_with_the_reference(swept: Path
 
 
 def test_the_same_answers_differ_in_nothing_and_that_proves_little(swept: Path) -> None:
-    """The repeated reference is equal to the letter; at n = 3 that is no evidence of being as good."""
+    """The repeated reference is equal to the letter; at n = 2 that is no evidence of being as good."""
     floor = next(floor for floor in read_sweep(swept / "sweep").noise if "again" in floor.what)
     for comparison in floor.comparisons:
         assert comparison.difference.value == 0
