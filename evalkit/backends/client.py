@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -58,12 +59,12 @@ async def complete(
             seed=sampling.seed,
             presence_penalty=0.0,
             frequency_penalty=0.0,
-            extra_body=dict(extra),
+            extra_body={**response_format(sampling), **extra},
         )
     except APIConnectionError as error:  # includes timeouts
         raise EngineDied(str(error)) from error
     except APIStatusError as error:
-        if _is_overflow(error):
+        if is_overflow(error):
             return Completion(None, None, error=CONTEXT_OVERFLOW, latency_s=time.monotonic() - started)
         if error.status_code >= 500:
             raise EngineDied(f"HTTP {error.status_code}") from error
@@ -76,12 +77,25 @@ async def complete(
     return _completion(answer, time.monotonic() - started)
 
 
-def _is_overflow(error: Any) -> bool:  # noqa: ANN401 - openai's APIStatusError
-    """llama.cpp has a typed error; vLLM says 'maximum context length' in the message."""
-    kind = (error.body or {}).get("type") if isinstance(error.body, dict) else None
+def is_overflow(error: Any) -> bool:  # noqa: ANN401 - openai's APIStatusError
+    """Whether the prompt is longer than the model's context.
+
+    llama.cpp and OpenAI have a typed error; vLLM and DeepSeek say 'maximum context length' in the message.
+    """
+    body = error.body if isinstance(error.body, dict) else {}
     return error.status_code == 400 and (
-        kind == "exceed_context_size_error" or "maximum context length" in str(error.message)
+        body.get("type") == "exceed_context_size_error"
+        or body.get("code") == "context_length_exceeded"
+        or "maximum context length" in str(error.message)
     )
+
+
+def response_format(sampling: Sampling) -> dict[str, Any]:
+    """The part of a request's body that holds the answer to the sampling's JSON schema, if it has one."""
+    if sampling.json_schema is None:
+        return {}
+    schema = {"name": "answer", "strict": True, "schema": json.loads(sampling.json_schema)}
+    return {"response_format": {"type": "json_schema", "json_schema": schema}}
 
 
 def _completion(answer: ChatCompletion, latency: float) -> Completion:
