@@ -23,10 +23,11 @@ COMMANDS = {
     "keep": "a run's or sweep's record for the leaderboard: keep RUN_DIR...",
     "score": "score a run again, without an engine: score RUN_DIR",
     "import": "logs of other harnesses, to score them here: import FORMAT FILE... OUT.jsonl",
+    "judge": "an LLM judge and how wrong it is: judge run|calibrate|pairwise|label RUN_DIR",
     "models": "the models that can be named, and what each needs",
     "benchmarks": "the benchmarks that can be named, and what each is",
     "scoring": "how far the scoring can be trusted, and what it costs: scoring check|fuzz|speed",
-    "statistics": "how far intervals and verdicts can be trusted: statistics simulate",
+    "statistics": "how far intervals and verdicts can be trusted: statistics simulate|judge|required",
     "gguf": "what a GGUF file really contains, and the memory it will take: gguf FILE",
     "quantize": "build a ladder of GGUF files from one: quantize SOURCE.gguf OUT_DIR +ladder=fin-r1",
     "export": "runs for other tools (lm_eval, LaTeX, Hugging Face, ...): export FORMAT RUN... OUT_DIR",
@@ -71,7 +72,9 @@ def _run(name: str, arguments: list[str]) -> int:
     module = f"{name}_" if keyword.iskeyword(name) else name
     command = importlib.import_module(f"evalkit.commands.{module}")
     if any(argument in ("-h", "--help") for argument in arguments):
-        print(command.HELP.strip())  # noqa: T201
+        # A command with commands of its own has a help for each.
+        text = command.help_of(arguments) if hasattr(command, "help_of") else command.HELP
+        print(text.strip())  # noqa: T201
         return 0
     code: int = command.main(arguments)
     return code

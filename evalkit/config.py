@@ -12,12 +12,12 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
 # Groups without a default: the command line adds them with a plus, and may leave the plus out.
-ADDED_GROUPS = ("model", "sweep", "ladder")
+ADDED_GROUPS = ("model", "sweep", "ladder", "judge")
 
 
 def names(group: str) -> list[str]:
-    """The config names of a Hydra group, sorted."""
-    return sorted(path.stem for path in (CONFIGS / group).glob("*.yaml"))
+    """The config names of a Hydra group, sorted; without its common parts, which begin with an underscore."""
+    return sorted(path.stem for path in (CONFIGS / group).glob("[!_]*.yaml"))
 
 
 def normalized(overrides: Sequence[str]) -> list[str]:

@@ -12,6 +12,19 @@ from evalkit.backends.engine import Engine
 from evalkit.errors import UserError
 
 
+def preflight(model: Mapping[str, Any], backend: Mapping[str, Any], max_tokens: int) -> None:
+    """Whatever a backend can see to be wrong before anything is downloaded.
+
+    Raises:
+        UserError: this machine cannot serve the model that way.
+    """
+    module = f"evalkit.backends.{backend['kind']}"
+    if importlib.util.find_spec(module) is not None:
+        check = getattr(importlib.import_module(module), "preflight", None)
+        if check is not None:
+            check(model, backend, max_tokens)
+
+
 def open_engine(model: Mapping[str, Any], backend: Mapping[str, Any], max_tokens: int, log: Path) -> Engine:
     """An engine for `model`, not started yet. Fetches its weights.
 

@@ -9,6 +9,8 @@ HELP = """
 usage: evalkit bench +model=NAME [KEY=VALUE ...]
        evalkit bench memory [recipe=q4_0,q8_0] [context=4096,8192] [slots=1,4] [dir=DIR]
                             [flash_attention=off] [layers=28] [KEY=VALUE ...]
+       evalkit bench engines +model=NAME checkpoint=FOLDER [in_flight=4] [vllm.KEY=VALUE ...]
+                             [llama.KEY=VALUE ...] [KEY=VALUE ...]
 
 Measure the harness: the same requests once in evalkit's order (a page stays on a slot) and once fired at
 the same server as they come, with as many in flight. Prints the prompt tokens computed over the distinct
@@ -20,9 +22,16 @@ hidden=, ... change it) for each recipe into DIR (default: a temporary folder), 
 child with every slot's context full, takes the peak of its resident memory, and deletes the file.
 `evalkit gguf --help` lists recipes and geometry.
 
+engines: the same greedy questions on llama.cpp (+model, a GGUF file) and on vLLM (checkpoint, the same model
+as a folder), through evalkit and on each engine without it: a bare client's loop, and vLLM's offline engine.
+Prints tokens per second, their ratio, the share of time outside the engine, and how many answers are the
+same. Takes the arguments of `run`, with vllm.KEY and llama.KEY for backend.KEY of the one or the other;
+answers are cut to 64 tokens unless protocol.max_tokens is given.
+
 examples:
   evalkit bench +model=smollm2-135m data=sample benchmark=[finqa,convfinqa]
   evalkit bench memory recipe=q4_0 context=2048 layers=2
+  evalkit bench engines +model=smollm2-135m checkpoint=FOLDER data=sample vllm.dtype=float32
 """
 
 
@@ -31,6 +40,10 @@ def main(arguments: Sequence[str]) -> int:
         from evalkit.commands import bench_memory
 
         return bench_memory.main(arguments[1:])
+    if arguments and arguments[0] == "engines":
+        from evalkit.commands import bench_engines
+
+        return bench_engines.main(arguments[1:])
     return _order(arguments)
 
 

@@ -8,20 +8,22 @@ from typing import Any
 HELP = """
 usage: evalkit models
 
-List the models that `+model=NAME` knows: size, licence, source, backend.
+List the models that `+model=NAME` knows: size, licence, source, backend. For those that vLLM serves, the GPU
+memory for eight requests of 8,192 tokens at a time, and GPUs that have it.
 """
 
 
 def main(arguments: Sequence[str]) -> int:
     from rich.table import Table
 
+    from evalkit.backends.needs import stated
     from evalkit.config import compose, names, to_dict
     from evalkit.errors import UserError
     from evalkit.report.console import output_console
 
     if arguments:
         raise UserError(f"models takes no arguments, got '{arguments[0]}'")
-    table = Table("name", "title", "parameters", "size", "licence", "source", "backend", box=None)
+    table = Table("name", "title", "parameters", "size", "licence", "source", "backend", "GPUs", box=None)
     for name in names("model"):
         # Some models are whatever file the user gives; any name will do to list them.
         config = to_dict(compose([f"+model={name}", "data=sample", "model.path=FILE"]))
@@ -34,6 +36,7 @@ def main(arguments: Sequence[str]) -> int:
             str(model.get("licence") or "-"),
             _source(model),
             "-" if model.get("published_only") else str(config["backend"]["kind"]),
+            stated(model, config["backend"]) if config["backend"]["kind"] == "vllm" else "-",
         )
     output_console().print(table)
     return 0

@@ -21,6 +21,7 @@ command goes on where it stopped.
   sampling=item|group      group: whole pages, dialogues, files until the limit is reached
   protocol=NAME            greedy (default), fin-r1-paper, fin-r1-card; protocol.max_tokens=N ...
   backend.slots=N          requests decoded together; also backend.context, .threads, .binary, .port
+  judge=local|endpoint     a judge for what rules cannot decide: see `evalkit judge run --help`
   label_defects=FILE       wrong or ambiguous gold labels of your own (CSV), to see accuracy without them
   run_dir=PATH             default: results/runs/<model>/<run id>
   -m ...                   Hydra's multirun over anything: -m +model=fin-r1-q4_k,fin-r1-q8_0
@@ -30,7 +31,7 @@ examples:
   evalkit run +model=fin-r1-q4_k benchmark=[finqa,tfns] limit=200
   evalkit run +model=replay model.path=outputs.jsonl benchmark=finqa data=local data.dir=DIR
 
-exit code: 0 done, 1 finished but some examples could not be generated, 2 wrong request, 130 interrupted
+exit code: 0 done, 1 finished but some examples have no answer or no verdict, 2 wrong request, 130 interrupted
 """
 
 
@@ -54,6 +55,9 @@ def run(config: DictConfig) -> int:
 
     from evalkit.backends.engine import EngineUnusable
     from evalkit.config import to_dict
+    from evalkit.judge.open import check_judge
+    from evalkit.judge.settings import read_settings
+    from evalkit.judge.stage import judge_run
     from evalkit.report.conclude import conclude
     from evalkit.report.console import output_console
     from evalkit.report.defects import known_defects
@@ -62,8 +66,13 @@ def run(config: DictConfig) -> int:
 
     messages = Console(stderr=True)
     settings = to_dict(config)
+    # The judge comes after the run and is no part of what makes it.
+    judged_by = settings.pop("judge", None)
     defects = Path(settings["label_defects"]) if settings["label_defects"] else None
     known_defects(defects)  # a file that cannot be read shows before hours of work, and not after
+    judge = read_settings(judged_by) if judged_by else None
+    if judge:
+        check_judge(judge)
     try:
         finished = execute(settings, messages)
     except EngineUnusable as error:
@@ -74,4 +83,6 @@ def run(config: DictConfig) -> int:
             highlight=False,
         )
         return 1
+    if judge:
+        judge_run(finished, judge, messages)
     return conclude(finished, DEFAULT, output_console(), defects)

@@ -8,7 +8,7 @@ HELP = """
 usage: evalkit score RUN_DIR [rules=all|NAME|[A,B]] [data.dir=PATH] [label_defects=FILE]
 
 Score a finished or partial run again, without an engine: rewrites its scores.jsonl, results.json and table.
-The default rule `financial` is always among them.
+The default rule `financial` is always among them, and so are the judge's verdicts if the run was judged.
 
   rules=all                every rule there is
   label_defects=FILE       wrong or ambiguous gold labels of your own, beside those that ship

@@ -17,9 +17,8 @@ from evalkit.exports.common.accuracy import cell
 from evalkit.exports.common.facts import dataset, generation
 from evalkit.exports.common.files import run_name, stem, write
 from evalkit.exports.common.values import text
-from evalkit.records.accuracy import examples_of
+from evalkit.records.accuracy import counting_rule, examples_of
 from evalkit.records.record import Record
-from evalkit.scorers import DEFAULT
 
 if TYPE_CHECKING:
     from huggingface_hub import EvalResult
@@ -44,7 +43,8 @@ def _results(record: Record) -> Iterator[EvalResult]:
     from huggingface_hub import EvalResult
 
     for name, examples in examples_of(record).items():
-        estimate = cell(examples, DEFAULT, record.head.benchmarks[name]).estimate
+        rule = counting_rule(examples)
+        estimate = cell(examples, rule, record.head.benchmarks[name]).estimate
         if estimate is None:
             continue
         data = dataset(record, name)
@@ -56,15 +56,15 @@ def _results(record: Record) -> Iterator[EvalResult]:
             dataset_revision=data.revision,
             dataset_args=data.details,
             metric_type="accuracy",
-            metric_name=f"Accuracy (evalkit, rule {DEFAULT})",
+            metric_name=f"Accuracy (evalkit, rule {rule})",
             metric_value=estimate.value,
-            metric_args=_about(record, estimate),
+            metric_args=_about(record, rule, estimate),
         )
 
 
-def _about(record: Record, estimate: Estimate) -> dict[str, Any]:
+def _about(record: Record, rule: str, estimate: Estimate) -> dict[str, Any]:
     return {
-        "rule": DEFAULT,
+        "rule": rule,
         "n": estimate.n,
         "clusters": estimate.clusters,
         "interval_95": [estimate.low, estimate.high],

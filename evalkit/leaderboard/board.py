@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from evalkit.compare.comparison import Estimate
+from evalkit.leaderboard.judged import Judged
 from evalkit.records.accuracy import Cell
 
 
@@ -13,8 +14,10 @@ from evalkit.records.accuracy import Cell
 class Measured:
     """A run on the leaderboard. `average` is over its scored benchmarks, None if there is none.
 
-    `protocol` and `data` are the names in its config; `run` is its run id, `file` the record's file name
-    relative to the results folder. Sizes in bytes, speeds in tokens per second of one request alone.
+    `rule` is the run's; a cell may have been scored under another one. `protocol` and `data` are the names in
+    its config; `run` is its run id, `file` the record's file name relative to the results folder. `judged` is
+    what a judge said of it, and how wrong that judge is. Sizes in bytes, speeds in tokens per second of one
+    request alone.
     """
 
     model: str
@@ -33,6 +36,7 @@ class Measured:
     peak_memory_bytes: int | None
     decode_tokens_per_second: float | None
     warnings: tuple[str, ...] = ()
+    judged: tuple[Judged, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 from pydantic import Field, TypeAdapter, ValidationError
 
 from evalkit.errors import UserError
+from evalkit.leaderboard.judged import CalibrationFacts, JudgeFacts
 from evalkit.records.record import Record
 from evalkit.scorers import DEFAULT
 
@@ -115,6 +116,8 @@ class Facts:
     data: dict[str, Data]
     engine: Engine
     measured: Cost
+    judge: JudgeFacts | None = None
+    calibration: CalibrationFacts | None = None
 
 
 _FACTS = TypeAdapter(Facts)

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from evalkit.audit.table import PublishedTable, mean
+from evalkit.compare.comparison import Estimate
+from evalkit.judge.verdicts import JUDGED
 from evalkit.leaderboard.board import Board, Measured, Problem, PublishedRow
 from evalkit.leaderboard.facts import Facts, facts_of, missing_answers
-from evalkit.records.accuracy import Cell, cell, examples_of
+from evalkit.leaderboard.judged import judged_of
+from evalkit.records.accuracy import Example, cell, counting_rule, examples_of
 from evalkit.records.record import Record
 from evalkit.scorers import DEFAULT
 from evalkit.stats.average import average_estimate
@@ -50,7 +53,11 @@ def _place(entry: Measured) -> tuple[bool, float, str, str, str]:
 
 
 def _measured(file: str, record: Record, facts: Facts) -> Measured:
-    cells = dict(_cells(record, facts))
+    examples = examples_of(record)
+    cells = {
+        name: cell(examples[name], counting_rule(examples[name]), benchmark.covered)
+        for name, benchmark in facts.benchmarks.items()
+    }
     scored = [cell.estimate for cell in cells.values() if cell.estimate is not None]
     weights, probe = facts.engine.weights, facts.measured.probe
     return Measured(
@@ -70,6 +77,11 @@ def _measured(file: str, record: Record, facts: Facts) -> Measured:
         peak_memory_bytes=facts.measured.peak_memory_bytes,
         decode_tokens_per_second=probe.decode_tokens_per_second if probe else None,
         warnings=tuple(_warnings(record, facts)),
+        judged=tuple(
+            each
+            for each in judged_of(facts.judge, facts.calibration, _as_judged(examples))
+            if each.benchmark in facts.benchmarks
+        ),
     )
 
 
@@ -77,10 +89,9 @@ def _sources(facts: Facts) -> str:
     return "+".join(sorted({facts.data[name].source for name in facts.benchmarks}))
 
 
-def _cells(record: Record, facts: Facts) -> Iterator[tuple[str, Cell]]:
-    examples = examples_of(record)
-    for name, benchmark in facts.benchmarks.items():
-        yield name, cell(examples[name], DEFAULT, benchmark.covered)
+def _as_judged(examples: Mapping[str, Sequence[Example]]) -> dict[str, Estimate]:
+    found = {name: cell(of, JUDGED, len(of)).estimate for name, of in examples.items()}
+    return {name: estimate for name, estimate in found.items() if estimate is not None}
 
 
 def _warnings(record: Record, facts: Facts) -> Iterator[str]:

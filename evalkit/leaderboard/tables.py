@@ -13,12 +13,15 @@ from evalkit.audit.audit import Audit
 from evalkit.audit.audit import to_markdown as audit_markdown
 from evalkit.audit.table import PublishedTable
 from evalkit.compare.report import accuracy
+from evalkit.judge.verdicts import JUDGED
 from evalkit.leaderboard.board import Board, Measured, Problem
 from evalkit.leaderboard.choose import RULE
+from evalkit.leaderboard.judged_table import judged_part
 from evalkit.records.accuracy import Cell
 from evalkit.report.curves import names
 from evalkit.report.markdown import CAP, code
 from evalkit.report.markdown import table as markdown_table
+from evalkit.report.table import JUDGED_MARK
 from evalkit.scorers import DEFAULT
 from evalkit.sweep.record import Sweep
 from evalkit.sweep.sizes import size
@@ -53,6 +56,7 @@ def to_markdown(
         "## Published",
         _published(board),
         _list(published_notes(board, published)),
+        *judged_part(board, _labels(board)),
         *_sweeps(sweeps),
         *_runs(board),
         *_problems(board),
@@ -73,8 +77,11 @@ def notes(board: Board) -> list[str]:
         "Peak memory is that of the process that served the run; decode speed that of one request alone.",
         RULE,
     ]
-    if any(cell.unscored for entry in board.measured for cell in entry.cells.values()):
-        lines.append("Unscored: free text, for which no judge is configured.")
+    cells = [cell for entry in board.measured for cell in entry.cells.values()]
+    if any(cell.unscored for cell in cells):
+        lines.append("Unscored: free text without a judge, or with one that is not fit to be shown.")
+    if any(cell.rule == JUDGED for cell in cells):
+        lines.append(f"{JUDGED_MARK} As a judge says: how wrong that judge is stands under Judged.")
     return lines
 
 
@@ -147,7 +154,8 @@ def _cell(cell: Cell | None) -> str:
     rest = [f"{count:,} {what}" for what, count in counts.items() if count]
     if cell.estimate is None:
         return ", ".join(rest) or "-"
-    return ", ".join([f"{accuracy(cell.estimate)} n={cell.estimate.n:,}", *rest])
+    mark = JUDGED_MARK if cell.rule == JUDGED else ""
+    return ", ".join([f"{accuracy(cell.estimate)}{mark} n={cell.estimate.n:,}", *rest])
 
 
 def _parameters(count: int | None) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from evalkit.compare.comparison import Estimate
+from evalkit.judge.verdicts import JUDGED
 from evalkit.records.record import Record, Row
 from evalkit.scorers import DEFAULT
 
@@ -17,7 +18,7 @@ Example = Sequence[Row]
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One benchmark of a run under one rule. `estimate` is None where nothing is scored (free text).
+    """One benchmark of a run under one `rule`. `estimate` is None where nothing is scored (free text).
 
     `covered` examples were asked, `unscored` have no rule, `failed` no answer, `truncated` were cut off.
     """
@@ -27,6 +28,7 @@ class Cell:
     unscored: int
     failed: int
     truncated: int
+    rule: str = DEFAULT
 
 
 def examples_of(record: Record) -> dict[str, list[Example]]:
@@ -44,6 +46,21 @@ def rules_of(examples: Iterable[Example]) -> list[str]:
     """The default rule, then the others that judged any of the examples, sorted."""
     found = {rule for rows in examples for row in rows for rule in row.verdicts}
     return [DEFAULT, *sorted(found - {DEFAULT})]
+
+
+def counting_rule(examples: Iterable[Example]) -> str:
+    """The rule whose number counts: the default one, or `judged` where it scores nothing and a judge does.
+
+    Rows have verdicts under `judged` only where the judge is fit, or its scores were asked for by force.
+    """
+    scored = {
+        rule
+        for rows in examples
+        for row in rows
+        for rule, verdict in row.verdicts.items()
+        if verdict.score is not None
+    }
+    return JUDGED if JUDGED in scored and DEFAULT not in scored else DEFAULT
 
 
 def score(example: Example, rule: str) -> float | None:
@@ -73,4 +90,5 @@ def cell(examples: Sequence[Example], rule: str, covered: int) -> Cell:
         unscored=len(examples) - len(values) - failed,
         failed=failed,
         truncated=sum(any(row.finish_reason == "length" for row in rows) for rows in examples),
+        rule=rule,
     )

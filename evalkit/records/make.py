@@ -7,12 +7,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from evalkit.example import ChoiceGold, Gold, LabelGold, NumberGold, TextGold, YesNoGold
+from evalkit.judge.ledger import Ledger, read_ledger
 from evalkit.records.record import GoldKind, Head, Record, Row, RuleVerdict
 from evalkit.report.disagreements import gold_text
-from evalkit.runner.folder import run_id
+from evalkit.runner.folder import read_json, run_id
 from evalkit.runner.run import Finished
 from evalkit.runner.scoring import Score, score_records
 from evalkit.scorers import rule_names
+
+CALIBRATION = "calibration.json"  # written by `evalkit judge calibrate`
 
 _SETTINGS = ("limit", "seed", "sampling")
 _MODEL = ("name", "title", "family", "parameters", "licence", "published_only", "recipe", "size_bytes")
@@ -27,18 +30,23 @@ _KINDS: dict[type, GoldKind] = {
 
 
 def record_of(finished: Finished) -> Record:
-    """The record of a run, with the verdicts of all rules."""
-    scores = score_records(finished.records, finished.data, rule_names())
+    """The record of a run, with the verdicts of all rules and of its judge.
+
+    Raises:
+        UserError: what a judge or its calibration left in the run's folder cannot be read.
+    """
+    ledger = read_ledger(finished.path)
+    scores = score_records(finished.records, finished.data, rule_names(), ledger)
     order = {name: number for number, name in enumerate(finished.data)}
     by_answer: dict[tuple[str, str, int | None, int], list[Score]] = defaultdict(list)
     for score in scores:
         by_answer[score.record.name].append(score)
     rows = [_row(each) for each in by_answer.values()]
     rows.sort(key=lambda row: (order[row.benchmark], row.group, row.id, row.turn or 0, row.sample))
-    return Record(_head(finished), rows)
+    return Record(_head(finished, ledger), rows)
 
 
-def _head(finished: Finished) -> Head:
+def _head(finished: Finished, ledger: Ledger | None) -> Head:
     config, run = finished.config, finished.run
     return Head(
         run_id=run_id(config),
@@ -57,6 +65,8 @@ def _head(finished: Finished) -> Head:
         evalkit=dict(run["evalkit"]),
         started=run.get("started"),
         ended=run.get("ended"),
+        judge=ledger.summary if ledger else None,
+        calibration=read_json(finished.path / CALIBRATION) or None,
     )
 
 

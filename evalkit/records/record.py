@@ -62,7 +62,8 @@ class Head:
     """What made the run: blocks of run.json and of its config, without paths.
 
     `benchmarks` maps names to their config, with `covered`, the number of examples that the run asked for.
-    `measured`, `engine`, `data` and `hardware` are as in run.json.
+    `measured`, `engine`, `data` and `hardware` are as in run.json; `judge` and `calibration` as in judge.json
+    and calibration.json, None where there are none.
     """
 
     run_id: str
@@ -79,6 +80,8 @@ class Head:
     started: str | None
     ended: str | None
     schema: int = SCHEMA
+    judge: dict[str, Any] | None = None
+    calibration: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)

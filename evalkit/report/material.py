@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from evalkit.judge.ledger import Ledger
+from evalkit.judge.verdicts import JUDGED
 from evalkit.report.defects import Defect
 from evalkit.report.items import Item, items_of
 from evalkit.runner.scoring import Score
@@ -17,13 +19,16 @@ class Material:
     """A scored run: its examples under every rule.
 
     ``items`` is by benchmark, then by rule, both in the order of the run; ``rule`` is the one whose numbers
-    count. ``titles`` are the benchmarks' names for readers.
+    count. ``titles`` are the benchmarks' names for readers. ``ledger`` is what a judge has said of the run,
+    ``judged`` the items under the rule `judged`, by benchmark, where they are shown.
     """
 
     titles: dict[str, str]
     items: dict[str, dict[str, list[Item]]]
     rule: str
     defects: list[Defect] = field(default_factory=list)
+    ledger: Ledger | None = None
+    judged: dict[str, list[Item]] = field(default_factory=dict)
 
     def main(self) -> dict[str, list[Item]]:
         """By benchmark: the items under the rule that counts."""
@@ -57,7 +62,11 @@ class Section:
 
 
 def material(
-    scores: Iterable[Score], config: Mapping[str, Any], rule: str, defects: list[Defect]
+    scores: Iterable[Score],
+    config: Mapping[str, Any],
+    rule: str,
+    defects: list[Defect],
+    ledger: Ledger | None = None,
 ) -> Material:
     """The scores of a run, sorted for reporting."""
     sorted_scores: dict[str, dict[str, list[Score]]] = defaultdict(lambda: defaultdict(list))
@@ -66,9 +75,11 @@ def material(
     return Material(
         titles={name: str(benchmark["title"]) for name, benchmark in config["benchmark"].items()},
         items={
-            name: {which: items_of(of_rule) for which, of_rule in rules.items()}
+            name: {which: items_of(of_rule) for which, of_rule in rules.items() if which != JUDGED}
             for name, rules in sorted_scores.items()
         },
         rule=rule,
         defects=defects,
+        ledger=ledger,
+        judged={name: items_of(rules[JUDGED]) for name, rules in sorted_scores.items() if JUDGED in rules},
     )

@@ -10,7 +10,9 @@ from statistics import NormalDist
 from typing import Any
 
 from evalkit.benchmarks import Loaded
-from evalkit.report.items import items_of, mean_of
+from evalkit.judge.ledger import Ledger
+from evalkit.judge.verdicts import JUDGED
+from evalkit.report.items import Item, items_of, mean_of
 from evalkit.report.material import Section
 from evalkit.runner.scoring import Score
 from evalkit.scorers import DEFAULT
@@ -23,7 +25,8 @@ class Result:
 
     ``accuracy`` and ``stderr`` are fractions of 1, None where nothing was scored. ``stderr`` is clustered by
     the examples' groups (pages, dialogues, files). ``n`` counts scored examples; with several samples an
-    example's score is their mean. ``items`` = n + unscored + failed + left_out.
+    example's score is their mean. ``items`` = n + unscored + failed + left_out; ``failed`` have no answer, or
+    no verdict of the judge.
     """
 
     benchmark: str
@@ -55,7 +58,7 @@ def results(scores: Iterable[Score], data: Mapping[str, Loaded]) -> list[Result]
 def _result(benchmark: str, rule: str, scores: Sequence[Score], items: int) -> Result:
     examples = items_of(scores)
     mean = mean_of(examples)
-    failed = sum(item.failed for item in examples)
+    failed = sum(item.failed or _unjudged(item) for item in examples)
     return Result(
         benchmark=benchmark,
         rule=rule,
@@ -68,6 +71,20 @@ def _result(benchmark: str, rule: str, scores: Sequence[Score], items: int) -> R
         left_out=items - len(examples),
         failures=dict(sorted(Counter(s.verdict.failure for s in scores).items())),
     )
+
+
+def _unjudged(item: Item) -> bool:
+    return item.value is None and any(score.verdict.failure == "judge_error" for score in item.scores)
+
+
+def counting(found: Sequence[Result], rule: str = DEFAULT) -> list[Result]:
+    """One result per benchmark: under `rule`, or under `judged` where that rule can score nothing."""
+    judged = {result.benchmark: result for result in found if result.rule == JUDGED}
+    return [
+        judged.get(result.benchmark, result) if not result.n and result.unscored else result
+        for result in found
+        if result.rule == rule
+    ]
 
 
 def average(found: Sequence[Result]) -> tuple[float, float | None] | None:
@@ -96,21 +113,22 @@ def results_json(
     data: Mapping[str, Loaded],
     run: Mapping[str, Any],
     sections: Sequence[Section] = (),
+    ledger: Ledger | None = None,
 ) -> dict[str, Any]:
     """The content of results.json: lm-evaluation-harness's keys, and our own under `evalkit`.
 
     A section's metrics are named like its rule's accuracy (`macro_f1,financial`); its data is under
-    `evalkit.report`.
+    `evalkit.report`. What a judge was and how it did is under `evalkit.judge`.
     """
     by_task = _by_task(found, config, sections)
-    first = {result.benchmark: result for result in reversed(found)}
+    counted = {result.benchmark: result for result in counting(found)}
     return {
         "results": by_task,
         "configs": {name: dict(config["benchmark"][name]) for name in by_task},
         "versions": dict.fromkeys(by_task, run["schema"]),
         "n-shot": dict.fromkeys(by_task, 0),
         "n-samples": {
-            name: {"original": data[name].provenance.get("items"), "effective": first[name].n}
+            name: {"original": data[name].provenance.get("items"), "effective": counted[name].n}
             for name in by_task
         },
         "higher_is_better": {
@@ -125,6 +143,7 @@ def results_json(
             "counts": [_counts(result) for result in found],
             "report": {section.name: section.data for section in sections},
             "measured": run["measured"],
+            **({"judge": ledger.summary} if ledger else {}),
         },
     }
 

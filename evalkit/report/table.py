@@ -5,55 +5,87 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
+from evalkit.judge.ledger import Ledger
+from evalkit.judge.verdicts import JUDGED
+from evalkit.report.markdown import code
 from evalkit.report.published import Published, read_published
-from evalkit.report.results import Result, average
+from evalkit.report.results import Result, average, counting
+from evalkit.report.sections.judge import rate, standing
 from evalkit.stats.error import wilson
+
+JUDGED_MARK = "‡"
 
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """A table as text: header, rows, and the notes that belong below it."""
+    """A table as text: header, rows, the notes that belong below it, and what must be read before it."""
 
     header: list[str]
     rows: list[list[str]]
     notes: list[str]
+    preface: list[str] = field(default_factory=list)
 
 
-def comparison(config: Mapping[str, Any], found: Sequence[Result], rule: str) -> Grid:
+def comparison(
+    config: Mapping[str, Any], found: Sequence[Result], rule: str, ledger: Ledger | None = None
+) -> Grid:
     """This run's row above the published ones, with the columns of the published table.
 
-    Measured cells are per cent ± one standard error (clustered), published ones as printed.
+    Measured cells are per cent ± one standard error (clustered), published ones as printed. What `rule`
+    cannot score is there as judged, marked, or not at all if the judge is not fit.
+
+    Args:
+        ledger: what a judge has said of the run.
     """
     published = read_published()
     columns = published.benchmarks
     titles = [published.titles[name] for name in columns]
     header = ["Model", "Parameters", *titles, "Average", "n", "unscored", "failed", "Source"]
-    mine = {result.benchmark: result for result in found if result.rule == rule}
+    mine = {result.benchmark: result for result in counting(found, rule)}
     notes = [
         f"Measured cells: % ± one standard error, clustered by page, dialogue or file; rule `{rule}`, "
         f"protocol {config['protocol']['name']}, data {config['data']['source']}."
     ]
     if any(result.accuracy in (0.0, 1.0) for result in mine.values()):
         notes.append("[low, high]: 95 % Wilson interval, where no or all items are right.")
-    rows = [_measured_row(config, [mine.get(name) for name in columns], notes)]
+    rows = [_measured_row(config, [mine.get(name) for name in columns], ledger, notes)]
     rows += [_published_row(row, published, notes) for row in published.rows]
     notes.append(published.source_note)
-    return Grid(header, rows, list(dict.fromkeys(notes)))
+    preface = _of_judge(config, mine, ledger) if ledger is not None else []
+    return Grid(header, rows, list(dict.fromkeys(notes)), preface)
 
 
-def _measured_row(config: Mapping[str, Any], cells: Sequence[Result | None], notes: list[str]) -> list[str]:
+def _of_judge(config: Mapping[str, Any], mine: Mapping[str, Result], ledger: Ledger) -> list[str]:
+    """Of each benchmark that the judge was asked about: its canaries, and whether its scores are shown."""
+    judge, lines = code(str(ledger.summary["judge"]["name"])), []
+    for name, result in mine.items():
+        of = ledger.of(name)
+        if not of or not of["canaries"]:
+            continue
+        title, canaries = config["benchmark"][name]["title"], of["canaries"]
+        mark = f"{JUDGED_MARK} " if result.rule == JUDGED else ""
+        lines.append(
+            f"{mark}{title}: judge {judge} accepts {rate(canaries['false_positive'])} wrong canaries, "
+            f"refuses {rate(canaries['false_negative'])} right ones: {standing(of)}."
+        )
+    return lines
+
+
+def _measured_row(
+    config: Mapping[str, Any], cells: Sequence[Result | None], ledger: Ledger | None, notes: list[str]
+) -> list[str]:
     present = [cell for cell in cells if cell is not None]
     model = config["model"]
     return [
         str(model["title"]),
         _parameters(model.get("parameters")),
-        *(_cell(cell) for cell in cells),
+        *(_cell(cell, ledger) for cell in cells),
         _average(present, len(cells), notes),
         str(sum(cell.n for cell in present)),
         str(sum(cell.unscored for cell in present)),
@@ -62,12 +94,14 @@ def _measured_row(config: Mapping[str, Any], cells: Sequence[Result | None], not
     ]
 
 
-def _cell(result: Result | None) -> str:
+def _cell(result: Result | None, ledger: Ledger | None) -> str:
     if result is None:
         return "-"
     if result.accuracy is None:
+        if result.unscored and ledger is not None and ledger.of(result.benchmark).get("shown") == "withheld":
+            return f"judge not fit ({result.unscored})"
         return f"unscored ({result.unscored})" if result.unscored else "failed"
-    return f"{_accuracy(result)} (n={result.n})"
+    return f"{_accuracy(result)}{JUDGED_MARK if result.rule == JUDGED else ''} (n={result.n})"
 
 
 def _accuracy(result: Result) -> str:
@@ -130,7 +164,8 @@ def to_markdown(grid: Grid) -> str:
 
     rule = "|" + "|".join([" --- "] * len(grid.header)) + "|"
     body = [line(grid.header), rule, *(line(row) for row in grid.rows)]
-    return "\n".join([*body, "", *(f"{note}  " for note in grid.notes)]) + "\n"
+    preface = [*(f"{line}  " for line in grid.preface), ""] if grid.preface else []
+    return "\n".join([*preface, *body, "", *(f"{note}  " for note in grid.notes)]) + "\n"
 
 
 def to_csv(grid: Grid) -> str:

@@ -66,6 +66,13 @@ class Answers:
     def records(self) -> list[Generation]:
         return list(self._records.values())
 
+    def lacks_history(self, request: Request) -> bool:
+        """Whether an earlier turn that the request needs failed: then this one must wait for it, too."""
+        turns = (m.turn for m in request.example.messages if isinstance(m, OwnAnswer))
+        benchmark, id_, _, sample = request.name
+        earlier = (self._records.get((benchmark, id_, turn, sample)) for turn in turns)
+        return any(record is not None and not record.is_final for record in earlier)
+
     def stale(self, requests: Iterable[Request]) -> int:
         """How many records bear the name of a wanted request and were made from something else."""
         wrong = 0

@@ -14,7 +14,8 @@ from evalkit.errors import UserError
 ENGINE_LOG = "engine.log"
 LOCK = ".lock"
 
-# Settings that change where or how patiently a run works, and not what it records.
+# Settings that change where or how patiently a run works, and not what it records. All of the executor's are
+# such, and the judge's: it comes later and changes nothing of the run.
 _IMMATERIAL = (
     "run_dir",
     "results_dir",
@@ -25,12 +26,31 @@ _IMMATERIAL = (
     "backend.port",
     "backend.timeout",
     "backend.threads",
+    "backend.base_url",  # what it serves is part of every generation's key
+    "backend.urls",
+    "backend.api_key_env",
+    "backend.attempts",
+    "backend.patience",
+    "backend.backoff",
+    "backend.requests_per_minute",
+    "backend.tokens_per_minute",
+    "backend.prices.input",
+    "backend.prices.cached_input",
+    "backend.prices.output",
+    "backend.prices.currency",
+    "backend.max_cost",
+    "backend.executable",
+    "backend.start_timeout",
 )
 
 
 def material(config: Mapping[str, Any]) -> dict[str, Any]:
     """The settings that make a run what it is, as flat dotted keys."""
-    return {key: value for key, value in _flat(config) if key not in _IMMATERIAL}
+    return {
+        key: value
+        for key, value in _flat(config)
+        if key not in _IMMATERIAL and key.partition(".")[0] not in ("judge", "executor")
+    }
 
 
 def _flat(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from array import array
 from collections.abc import Mapping, Sequence
@@ -9,11 +10,15 @@ from typing import Any
 
 from rich.console import Console
 
+from evalkit.backends.budget import Priced
 from evalkit.backends.energy import EnergyMeter
 from evalkit.backends.engine import Engine, EngineUnusable
+from evalkit.backends.parity import Parity, template_parity
 from evalkit.backends.speed import Speed
 from evalkit.benchmarks import Loaded
 from evalkit.example import Message, OwnAnswer
+from evalkit.executors.fleet import RayFleet
+from evalkit.executors.open import work
 from evalkit.runner.answers import Answers, open_answers
 from evalkit.runner.clock import EngineClock
 from evalkit.runner.folder import RunFolder
@@ -22,7 +27,7 @@ from evalkit.runner.progress import RunProgress
 from evalkit.runner.provenance import now, provenance
 from evalkit.runner.record import Generation, Writer
 from evalkit.runner.request import Name, Request
-from evalkit.runner.schedule import Scheduler
+from evalkit.runner.run import refuse_contradictions
 from evalkit.runner.session import measured
 
 _HEARTBEAT_SECONDS = 5.0
@@ -36,20 +41,44 @@ async def generate(
     config: Mapping[str, Any],
     data: Mapping[str, Loaded],
     requests: Sequence[Request],
-    engine: Engine,
+    engine: Engine | RayFleet,
     console: Console,
 ) -> tuple[list[Generation], dict[str, Any]]:
     """Generate every request that has no record yet.
 
     Returns:
         All records of the run and the content of run.json.
+
+    Raises:
+        UserError: the folder holds records of something else, or the engine cannot be had.
+        EngineUnusable: the engine does not serve.
     """
+    try:
+        if isinstance(engine, RayFleet):
+            await engine.connect()
+            if config["strict"]:
+                refuse_contradictions(config["model"]["name"], engine)
+        return await _generate(folder, config, data, requests, engine, console)
+    finally:
+        await engine.stop()
+
+
+async def _generate(
+    folder: RunFolder,
+    config: Mapping[str, Any],
+    data: Mapping[str, Loaded],
+    requests: Sequence[Request],
+    engine: Engine | RayFleet,
+    console: Console,
+) -> tuple[list[Generation], dict[str, Any]]:
     answers = open_answers(config, engine.identity(), folder, requests)
     pending = [request for request in requests if answers.record(request) is None]
     earlier = folder.read_json("run.json")
     unprobed = config["probe"] and not earlier.get("measured", {}).get("probe")
     if not pending and earlier and not unprobed:
         return answers.records, _brought_up_to_date(folder, earlier, answers.records)
+    if isinstance(engine, Priced):
+        engine.count_earlier(earlier.get("sessions", ()), answers.records)
     session = _Session(folder, config, data, engine, answers, earlier)
     try:
         await session.run(requests, pending, console)
@@ -79,7 +108,7 @@ class _Session:
         folder: RunFolder,
         config: Mapping[str, Any],
         data: Mapping[str, Loaded],
-        engine: Engine,
+        engine: Engine | RayFleet,
         answers: Answers,
         earlier: Mapping[str, Any],
     ) -> None:
@@ -95,11 +124,14 @@ class _Session:
         self._probe = config["probe"]
         self._speed: Speed | None = None
         self._energy = EnergyMeter()
+        self._is_elsewhere = isinstance(engine, RayFleet) and not engine.is_here
+        self._model, self._backend = config["model"], config["backend"]
+        self._parity: Parity | None = None
         self._tokens: dict[Name, array[int]] = {}
         self._distinct: int | None = None
 
     async def run(self, requests: Sequence[Request], pending: Sequence[Request], console: Console) -> None:
-        sizes = await self._plan(requests)
+        sizes = await self._plan(requests, console)
         todo = {request.name for request in pending}
         groups = [
             group
@@ -121,18 +153,18 @@ class _Session:
 
         try:
             with progress:
-                scheduler = Scheduler(self._engine, self._answers, writer, self._clock, on_record)
-                await scheduler.run(groups)
+                await work(self._engine, groups, self._answers, writer, self._clock, on_record)
             await self._count_late_prompts(requests)
         finally:
             writer.close()
 
-    async def _plan(self, requests: Sequence[Request]) -> dict[Name, int]:
+    async def _plan(self, requests: Sequence[Request], console: Console) -> dict[Name, int]:
         """The size of every prompt, in tokens where the engine tells, else in characters."""
         prompts = {request.name: self._answers.draft(request) for request in requests}
         tokens = await self._tokenize(list(prompts.values()))
         if tokens is None:
             return {name: sum(len(m.content) for m in prompt) for name, prompt in prompts.items()}
+        await self._compare_templates(list(prompts.values()), tokens, console)
         sizes = {}
         for request, prompt_tokens in zip(requests, tokens, strict=True):
             unknown = 0
@@ -144,6 +176,14 @@ class _Session:
         if len(self._tokens) == len(requests):
             self._distinct = distinct_tokens(self._tokens.values())
         return sizes
+
+    async def _compare_templates(
+        self, prompts: list[tuple[Message, ...]], tokens: list[array[int]], console: Console
+    ) -> None:
+        """Say where the engine's chat template is not the tokenizer's own, if both are to be had here."""
+        self._parity = await asyncio.to_thread(template_parity, self._model, self._backend, prompts, tokens)
+        if self._parity is not None and self._parity.line:
+            console.print(self._parity.line, highlight=False, markup=False, soft_wrap=True)
 
     async def _tokenize(self, prompts: list[tuple[Message, ...]]) -> list[array[int]] | None:
         for attempt in range(_PLANNING_ATTEMPTS):
@@ -173,20 +213,25 @@ class _Session:
             "wall_seconds": round(self._clock.wall_seconds, 3),
             "engine_seconds": round(self._clock.engine_seconds, 3),
             "load_seconds": description.get("load_seconds"),
+            "cost": description.get("cost"),
             "peak_memory_bytes": self._engine.peak_memory_bytes(),
             "peak_gpu_memory_bytes": self._engine.peak_gpu_memory_bytes(),
-            "energy_joules": self._energy.joules(),
+            # A meter here knows nothing of other machines.
+            "energy_joules": None if self._is_elsewhere else self._energy.joules(),
             "probe": self._speed.as_json() if self._speed else None,
         }
         sessions = [*self._earlier, session]
         return {
             **self._static,
-            "engine": {**self._engine.identity(), **description},
+            "engine": {**self._engine.identity(), **description, **self._found_of_template()},
             "started": sessions[0]["started"],
             "ended": self._ended,
             "sessions": sessions,
             "measured": measured(sessions, self._answers.records, self._distinct),
         }
+
+    def _found_of_template(self) -> dict[str, Any]:
+        return {"template_parity": self._parity.as_json()} if self._parity is not None else {}
 
     def save(self, ended: bool = False) -> None:
         if ended:

@@ -6,11 +6,10 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from evalkit.backends.engine import Engine
 from evalkit.benchmarks import Loaded, load
 from evalkit.errors import UserError
 from evalkit.runner.folder import ENGINE_LOG, RunFolder, check_claim, path_of
@@ -18,6 +17,10 @@ from evalkit.runner.order import requests_of
 from evalkit.runner.record import Generation
 from evalkit.runner.request import Request
 from evalkit.runner.settings import check, max_tokens
+
+if TYPE_CHECKING:
+    from evalkit.backends.engine import Engine
+    from evalkit.executors.fleet import RayFleet
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +66,10 @@ def execute(config: dict[str, Any], console: Console, data: dict[str, Loaded] | 
         EngineUnusable: the engine does not serve; finished records are kept.
         KeyboardInterrupt: finished records are kept, and the same call goes on.
     """
-    from evalkit.backends.open import open_engine
+    from evalkit.backends.open import preflight
     from evalkit.backends.replay import read_replay
+    from evalkit.executors.open import open_executor
+    from evalkit.executors.settings import executor_kind
     from evalkit.runner.generate import generate
     from evalkit.runner.replay import replay
 
@@ -74,6 +79,8 @@ def execute(config: dict[str, Any], console: Console, data: dict[str, Loaded] | 
     path = path_of(config)
     # Whatever can be wrong with the request shows before the folder is made, so that nothing is left of it.
     check_claim(path, config)
+    if executor_kind(config) == "local":
+        preflight(config["model"], config["backend"], max_tokens(config))
     data = load_data(config) if data is None else data
     requests = wanted(config, data)
     if config["backend"]["kind"] == "replay":
@@ -81,9 +88,9 @@ def execute(config: dict[str, Any], console: Console, data: dict[str, Loaded] | 
         with RunFolder(path, config) as folder:
             records, run, left_out = replay(folder, config, data, requests, source)
         return Finished(path, config, data, records, run, left_out)
-    engine = open_engine(config["model"], config["backend"], max_tokens(config), path / ENGINE_LOG)
+    engine = open_executor(config, path / ENGINE_LOG)
     if config["strict"]:
-        _refuse_contradictions(config["model"]["name"], engine)
+        refuse_contradictions(config["model"]["name"], engine)
     console.print(f"run folder: {path}", highlight=False, soft_wrap=True)
     with RunFolder(path, config) as folder:
         try:
@@ -94,7 +101,8 @@ def execute(config: dict[str, Any], console: Console, data: dict[str, Loaded] | 
     return Finished(path, config, data, records, run)
 
 
-def _refuse_contradictions(name: str, engine: Engine) -> None:
+def refuse_contradictions(name: str, engine: Engine | RayFleet) -> None:
+    """Raises UserError if the weights are not what their recipe claims (a fleet knows once connected)."""
     recipe = engine.description().get("weights", {}).get("recipe", {})
     for warning in recipe.get("warnings", ()):
         raise UserError(f"{name}: {warning} (strict=true refuses such a file)")

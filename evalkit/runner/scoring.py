@@ -11,11 +11,13 @@ from pathlib import Path
 from evalkit.backends.engine import CONTEXT_OVERFLOW
 from evalkit.benchmarks import Loaded
 from evalkit.example import Example, Gold, NumberGold
+from evalkit.judge.ledger import Ledger
+from evalkit.judge.verdicts import JUDGED, judged_verdict, path_of
 from evalkit.runner.folder import write_atomically
 from evalkit.runner.record import Generation
 from evalkit.scorers import DEFAULT, Rule, get_rule, rule_names
 from evalkit.scorers.abandoned import right_then_abandoned
-from evalkit.scorers.verdict import Output, Verdict
+from evalkit.scorers.verdict import UNSCORED, Output, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,8 @@ class Score:
         }
         if self.abandoned is not None:
             fields["abandoned"] = self.abandoned
+        if self.rule == JUDGED and not self.failed:
+            fields["path"] = path_of(self.verdict)
         return json.dumps(fields, ensure_ascii=False) + "\n"
 
 
@@ -72,9 +76,16 @@ def chosen_rules(names: str | Sequence[str], default: str = DEFAULT) -> list[str
 
 
 def score_records(
-    records: Iterable[Generation], data: Mapping[str, Loaded], rules: Sequence[str]
+    records: Iterable[Generation],
+    data: Mapping[str, Loaded],
+    rules: Sequence[str],
+    ledger: Ledger | None = None,
 ) -> list[Score]:
-    """Every record under every rule that applies to its kind of gold answer, in the examples' order."""
+    """Every record under every rule that applies to its kind of gold answer, in the examples' order.
+
+    Args:
+        ledger: what a judge has said of the run: adds the rule `judged` where its scores are shown.
+    """
     samples: dict[tuple[str, str, int | None], list[Generation]] = defaultdict(list)
     for record in sorted(records, key=lambda record: record.sample):
         samples[record.benchmark, record.id, record.turn].append(record)
@@ -84,7 +95,7 @@ def score_records(
         for benchmark in data.values()
         for example in benchmark.examples
         for record in samples.get((example.benchmark, example.id, example.turn), ())
-        for score in _score(record, example, loaded_rules)
+        for score in [*_score(record, example, loaded_rules), *_judged(record, example, ledger)]
     ]
 
 
@@ -96,6 +107,17 @@ def _score(record: Generation, example: Example, rules: Mapping[str, Rule]) -> l
             abandoned = _abandoned(record, example.gold, verdict) if name == DEFAULT else None
             scores.append(Score(record, example, name, verdict, abandoned))
     return scores
+
+
+def _judged(record: Generation, example: Example, ledger: Ledger | None) -> list[Score]:
+    if ledger is None or not ledger.shows(record.benchmark):
+        return []
+    verdict = _failed(record)
+    if verdict is None:
+        output = output_of(record)
+        rule = get_rule(DEFAULT)(output, example.gold) or UNSCORED
+        verdict = judged_verdict(record, output, example.gold, rule, ledger)
+    return [Score(record, example, JUDGED, verdict)]
 
 
 def _abandoned(record: Generation, gold: Gold, verdict: Verdict) -> bool | None:

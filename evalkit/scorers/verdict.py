@@ -19,6 +19,8 @@ Failure = Literal[
     "unparsed",
     "engine_error",
     "unscored",
+    "judged_wrong",
+    "judge_error",
 ]
 
 

@@ -34,11 +34,11 @@ class Part:
     same: list[tuple[str, str]]
 
 
-def parts(titles: Mapping[str, str], runs: Sequence[Run], rule: str) -> list[Part]:
+def parts(titles: Mapping[str, str], runs: Sequence[Run]) -> list[Part]:
     """The benchmarks with facets."""
     found = []
     for name, title in titles.items():
-        scored = {run.number: items(run.rows(name), rule) for run in runs}
+        scored = {run.number: items(run.rows(name), run.rule(name)) for run in runs}
         those = [run for run in runs if scored[run.number]]
         part = _part(title, those, [scored[run.number] for run in those])
         if part.tables or part.same:

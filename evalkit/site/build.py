@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from evalkit.leaderboard.board import Board, PublishedRow
+from evalkit.leaderboard.judged import Judged
+from evalkit.leaderboard.judged_table import NOTES, interval, kappa, rate, standing
 from evalkit.records.record import Record
 from evalkit.scorers import DEFAULT
 from evalkit.site import breakdown, examples, failures, provenance, rules
@@ -27,6 +29,7 @@ PAGES = {
     "breakdown": "Breakdown",
     "failures": "Failures",
     "rules": "Rules",
+    "judge": "Judge",
     "examples": "Examples",
     "provenance": "Provenance",
     "audit": "Audit",
@@ -57,9 +60,10 @@ def site(
     contexts: dict[str, dict[str, Any]] = {
         "index": {"runs": runs, "families": families(board, runs), "warnings": _warnings(runs)},
         "curves": {"parts": parts},
-        "breakdown": {"parts": breakdown.parts(titles, runs, rule)},
-        "failures": {"parts": failures.parts(titles, runs, rule)},
+        "breakdown": {"parts": breakdown.parts(titles, runs)},
+        "failures": {"parts": failures.parts(titles, runs)},
         "rules": {"parts": rules.parts(titles, runs, rule)},
+        "judge": {"tested": _judged(runs, "fitness"), "calibrated": _judged(runs, "calibrated")},
         "examples": {},
         "provenance": {"parts": provenance.parts(runs)},
         "audit": {"compared": compared},
@@ -83,6 +87,10 @@ def _warnings(runs: Sequence[Run]) -> dict[str, int]:
     """Every warning once, with the number by which rows refer to it."""
     distinct = dict.fromkeys(warning for run in runs for warning in run.measured.warnings)
     return {warning: number for number, warning in enumerate(distinct, 1)}
+
+
+def _judged(runs: Sequence[Run], part: str) -> list[tuple[Run, Judged]]:
+    return [(run, each) for run in runs for each in run.measured.judged if getattr(each, part)]
 
 
 def families(board: Board, runs: Sequence[Run]) -> dict[str, str]:
@@ -117,6 +125,8 @@ def _environment() -> Environment:
     )
     environment.filters.update(FILTERS)
     environment.globals.update(browse=browse, heat=heat)
+    environment.globals.update(rate=rate, kappa=kappa, interval=interval, standing=standing)
+    environment.globals.update(judge_notes=NOTES)
     return environment
 
 

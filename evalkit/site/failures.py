@@ -44,11 +44,11 @@ class Part:
     lines: list[Line]
 
 
-def parts(titles: Mapping[str, str], runs: Sequence[Run], rule: str) -> list[Part]:
+def parts(titles: Mapping[str, str], runs: Sequence[Run]) -> list[Part]:
     """The benchmarks that any run has answered."""
     found = []
     for name, title in titles.items():
-        lines = [_line(run, rows, rule) for run in runs if (rows := run.rows(name))]
+        lines = [_line(run, rows, run.rule(name)) for run in runs if (rows := run.rows(name))]
         if lines:
             occurring = set().union(*(line.kinds for line in lines))
             order = {kind: place for place, kind in enumerate(get_args(Failure))}

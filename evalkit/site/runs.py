@@ -29,6 +29,11 @@ class Run:
         """Where provenance.html describes it."""
         return f"run-{self.number}"
 
+    def rule(self, benchmark: str) -> str:
+        """The rule whose number counts on one benchmark."""
+        cell = self.measured.cells.get(benchmark)
+        return cell.rule if cell else self.measured.rule
+
     def rows(self, benchmark: str) -> list[Row]:
         """Its answers on one benchmark."""
         return self.answers.get(benchmark, [])

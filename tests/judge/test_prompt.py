@@ -49,7 +49,8 @@ def test_instructions_come_first_and_are_the_same_for_every_case(
     same = takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False))
     shared = "".join(character for character, _ in same)
     assert len(shared) > 0.55 * len(one)
-    assert one[len(shared) :].count("</data-") == (5 if task == "pairwise" else 4), "every field comes after"
+    shown = {"answer": 2, "pairwise": 4}.get(task, 3)
+    assert one[len(shared) :].count("</data-") == shown + 1, "every field comes after"
     reply = one.rstrip().rpartition("data. " if language == "en" else "数据。")[2]
     assert reply in shared, "how to reply is said before and after the texts"
     assert ("\\boxed" in reply) == (form == "boxed")
@@ -65,7 +66,7 @@ def test_languages_do_not_mix(language: Language) -> None:
 
 
 def test_order_swaps_reference_and_answer() -> None:
-    case = Case("answer", "What?", "7", "8")
+    case = Case("free_text", "What?", "7", "8")
     shown = [("Question", "What?"), ("Reference answer", "7"), ("Answer to judge", "8")]
     assert fields(case) == shown
     assert fields(replace(case, order="answer_first")) == [shown[0], shown[2], shown[1]]
@@ -75,8 +76,12 @@ def test_order_swaps_reference_and_answer() -> None:
     assert [content for _, content in fields(swapped)] == ["What?", "7", "8", "9"]
 
 
+def test_an_answer_is_checked_without_its_question() -> None:
+    assert fields(Case("answer", "What?", "7", "8")) == [("Reference answer", "7"), ("Answer to judge", "8")]
+
+
 def test_an_unknown_question_and_a_comparison_without_reference_are_not_shown() -> None:
-    assert [label for label, _ in fields(Case("answer", " ", "7", "8"))] == [
+    assert [label for label, _ in fields(Case("free_text", " ", "7", "8"))] == [
         "Reference answer",
         "Answer to judge",
     ]
@@ -115,7 +120,7 @@ def test_long_texts_keep_head_and_tail_in_delimiters_of_their_own() -> None:
     long = "head " + "x" * 200_000 + " tail"
     for task in TASKS:
         text = text_of(Case(task, long, long, long, long))
-        shown = 4 if task == "pairwise" else 3
+        shown = {"answer": 2, "pairwise": 4}.get(task, 3)
         assert text.count("</data-") == 2 * shown + 2, "and twice in the words around"
         assert text.count("\n(some characters are left out here)\n<data-") == shown
         assert text.count(">\nhead xx") == text.count("xx tail\n<") == shown
@@ -148,7 +153,7 @@ def test_a_tag_occurs_in_no_text(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_templates_read_no_text_as_a_template() -> None:
     hostile = "{{ tag }} {% for x in y %} {# comment {{ self.reply() }}"
-    assert fields(Case("answer", hostile, hostile, hostile)) == [
+    assert fields(Case("free_text", hostile, hostile, hostile)) == [
         ("Question", hostile),
         ("Reference answer", hostile),
         ("Answer to judge", hostile),

@@ -122,7 +122,7 @@ def test_runs_of_one_model_are_told_apart(records: dict[str, Record]) -> None:
 def test_a_breakdown_counts_what_the_rows_say(records: dict[str, Record]) -> None:
     board = board_of(records)
     runs = runs_of(board, records)
-    parts = breakdown.parts(board.benchmarks, runs, "financial")
+    parts = breakdown.parts(board.benchmarks, runs)
     assert [part.title for part in parts] == ["FinQA", "ConvFinQA", "Ant_Finance", "TFNS"]
     tables = {(part.title, table.facet): dict(table.rows) for part in parts for table in part.tables}
     assert {facet for title, facet in tables if title == "Ant_Finance"} == {"category", "task"}
@@ -145,7 +145,7 @@ def test_a_breakdown_counts_what_the_rows_say(records: dict[str, Record]) -> Non
 def test_failures_add_up(records: dict[str, Record]) -> None:
     board = board_of(records)
     runs = runs_of(board, records)
-    parts = failures.parts(board.benchmarks, runs, "financial")
+    parts = failures.parts(board.benchmarks, runs)
     for part in parts:
         for line in part.lines:
             assert sum(line.kinds[kind] for kind in part.kinds) == line.outputs
@@ -161,7 +161,7 @@ def test_truncated_outputs_are_told(records: dict[str, Record]) -> None:
     rows = [replace(row, finish_reason=e, completion_tokens=9) for row, e in zip(found, ends, strict=True)]
     cut = {file: Record(whole.head, rows)}
     board = board_of(cut)
-    (line,) = failures.parts(board.benchmarks, runs_of(board, cut), "financial")[0].lines
+    (line,) = failures.parts(board.benchmarks, runs_of(board, cut))[0].lines
     assert line.truncated == 4
     assert line.untruncated is not None
     assert line.untruncated.n == len(rows) - 4

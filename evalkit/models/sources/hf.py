@@ -35,20 +35,20 @@ def fetch(model: Mapping[str, Any]) -> Fetched:
         # By the same name and not by the plan's commit: only then does the hub note what the name meant,
         # which an offline start needs.
         path = Path(hf_hub_download(repo, str(file), revision=revision))
-    except (_http_error(), OSError, ValueError, RuntimeError) as error:
-        raise UserError(_explain(error, repo, str(file), revision)) from error
+    except (http_error(), OSError, ValueError, RuntimeError) as error:
+        raise UserError(explain(error, repo, str(file), revision)) from error
     commit = path.parts[-len(Path(str(file)).parts) - 1]  # .../snapshots/<commit>/<file>
     return Fetched(path, f"hf:{repo}@{commit}/{file}")
 
 
-def _http_error() -> type[Exception]:
+def http_error() -> type[Exception]:
     """The HTTP library's base error; which library that is depends on the hub's version."""
     from huggingface_hub.errors import HfHubHTTPError
 
     return cast(type[Exception], HfHubHTTPError.__bases__[0])
 
 
-def _explain(error: Exception, repo: str, file: str, revision: str) -> str:
+def explain(error: Exception, repo: str, file: str, revision: str) -> str:
     from huggingface_hub import constants, errors
 
     hub = constants.ENDPOINT

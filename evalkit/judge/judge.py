@@ -1,0 +1,270 @@
+"""Any engine as a judge: cases in, judgements out, each reply kept before it counts."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from evalkit.backends.budget import Budget, BudgetSpent, Prices, read_prices
+from evalkit.backends.engine import CONTEXT_OVERFLOW, Completion, Engine, EngineUnusable
+from evalkit.judge.cache import Kept, VerdictCache
+from evalkit.judge.case import BrokenReply, Case, ErrorKind, Judgement, Ruling
+from evalkit.judge.contract import Form
+from evalkit.judge.prompt import templates_fingerprint
+from evalkit.judge.question import Question, question_of
+from evalkit.judge.settings import JudgeSettings
+from evalkit.runner.ask import Asker, together
+from evalkit.runner.clock import EngineClock
+
+_SEES_TO_SCHEMAS = ("llama.cpp", "vLLM")
+_CONTEXT_STEP = 1024  # tokens; a call with slightly longer prompts than the last shall not restart the server
+_BYTES_PER_TOKEN = 3  # English has about four, Chinese three or more: for estimates where no engine tells
+_FEWEST_BYTES_PER_TOKEN = 2  # for ceilings
+
+
+@dataclass(slots=True)
+class Spent:
+    """Requests sent, their tokens, and their cost in the currency of the prices, 0 without prices."""
+
+    attempts: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cost: float = 0.0
+
+    def add(self, completion: Completion, prices: Prices | None) -> None:
+        """Count one answered request."""
+        prompt, said = completion.prompt_tokens or 0, completion.completion_tokens or 0
+        self.attempts += 1
+        self.prompt_tokens += prompt
+        self.completion_tokens += said
+        self.cost += prices.cost(prompt, completion.cached_tokens or 0, said) if prices else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What judging would take: cases that are not in the cache, the tokens of their prompts, and the most
+    tokens of replies and cost, without second attempts. ``cost`` is None without prices."""
+
+    cases: int
+    prompt_tokens: int
+    completion_tokens: int
+    cost: float | None
+
+
+class Judge:
+    """Judges cases on an engine, as many at once as it has slots. Synchronous.
+
+    ``stopped`` says in one line why it sends nothing more (a ceiling, an engine that does not serve); what
+    is in the cache is answered all the same.
+
+    Args:
+        runner: of the event loop that the engine lives in.
+        on_verdict: called with (done, of) after each question of a call.
+
+    Raises:
+        UserError: a ceiling that cannot be meant.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        settings: JudgeSettings,
+        cache: VerdictCache,
+        runner: asyncio.Runner,
+        on_verdict: Callable[[int, int], None],
+    ) -> None:
+        self._engine = engine
+        self._settings = settings
+        self._cache = cache
+        self._runner = runner
+        self._on_verdict = on_verdict
+        self._identity: dict[str, Any] = {"engine": engine.identity(), "templates": templates_fingerprint()}
+        self._form: Form = "boxed" if settings.contract == "boxed" else "json"
+        self._asker = Asker(engine, EngineClock())
+        self._prices = read_prices(settings.backend.get("prices") or {}, "backend.prices")
+        # Tokens are money of another currency: one each.
+        per_token = Prices(1e6, 1e6, None, "tokens")
+        self._tokens = Budget(per_token, settings.max_tokens_total, "judge.max_tokens_total")
+        self._holds: int | None = None  # tokens of the longest prompt that the engine was started for
+        self._stopped_by: ErrorKind = "engine_error"
+        self.spent = Spent()
+        self.stopped: str | None = None
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What decides a verdict besides its prompt: weights or served model, templates, form of reply."""
+        return {**self._identity, "form": self._form}
+
+    @property
+    def name(self) -> str:
+        """The judge's model, as its service calls it or as it is called here."""
+        served = self._identity["engine"].get("model")
+        return str(served["id"] if isinstance(served, dict) else self._settings.model["name"])
+
+    @property
+    def currency(self) -> str | None:
+        return self._prices.currency if self._prices else None
+
+    def __call__(self, cases: Sequence[Case]) -> list[Judgement]:
+        """One judgement per case, in order. What the judge or its engine does wrong is one without a ruling.
+
+        Raises:
+            UserError: the engine cannot be started as configured, or the cache cannot be used.
+        """
+        questions = [self._question(case, self._form) for case in cases]
+        found, open_ = self._look_up(questions)
+        if open_ and self.stopped is None:
+            try:
+                self._runner.run(self._work_through(list(open_.values()), found))
+            except EngineUnusable as error:
+                self._stop(error)
+        for key in open_.keys() - found.keys():
+            found[key] = Judgement(key, None, self._stopped_by, self.stopped or "")
+        return [found[question.key] for question in questions]
+
+    def estimate(self, cases: Sequence[Case]) -> Estimate:
+        """What judging these cases would take. Raises UserError if the cache cannot be used."""
+        _, open_ = self._look_up([self._question(case, self._form) for case in cases])
+        prompts = sum(question.bytes // _BYTES_PER_TOKEN for question in open_.values())
+        replies = sum(question.sampling.max_tokens for question in open_.values())
+        cost = self._prices.cost(prompts, 0, replies) if self._prices else None
+        return Estimate(len(open_), prompts, replies, cost)
+
+    def _question(self, case: Case, form: Form) -> Question:
+        return question_of(case, form, self._identity, self._settings.max_tokens)
+
+    def _look_up(self, questions: Sequence[Question]) -> tuple[dict[str, Judgement], dict[str, Question]]:
+        """What the cache knows, and the questions that it does not, each once; both by key."""
+        found: dict[str, Judgement] = {}
+        open_: dict[str, Question] = {}
+        for question in questions:
+            if question.key in found or question.key in open_:
+                continue
+            kept = self._kept(question)
+            if kept is None and self._may_fall_back:
+                kept = self._kept(self._question(question.case, "boxed"))
+            if kept is None:
+                open_[question.key] = question
+            else:
+                found[question.key] = kept
+        return found, open_
+
+    def _kept(self, question: Question) -> Judgement | None:
+        kept = self._cache.get(question.key)
+        if kept is None:
+            return None
+        try:
+            ruling = question.prompt.contract.parse(kept.reply)
+        except BrokenReply:  # an earlier version read replies otherwise
+            return None
+        took = (kept.prompt_tokens, kept.completion_tokens, kept.cost)
+        return Judgement(question.key, ruling, None, "", kept.reply, 0, *took)
+
+    @property
+    def _may_fall_back(self) -> bool:
+        """Whether the server may turn out not to take JSON schemas, and the judge was left to find out."""
+        known = self._identity["engine"].get("engine") in _SEES_TO_SCHEMAS
+        return self._settings.contract == "auto" and self._form == "json" and not known
+
+    async def _work_through(self, open_: Sequence[Question], found: dict[str, Judgement]) -> None:
+        sizes = await self._ready(open_)
+        queue = deque(open_)
+        of = len(open_)
+        done = 0
+
+        async def serve(slot: int) -> None:
+            nonlocal done
+            while queue and self.stopped is None:
+                question = queue.popleft()
+                try:
+                    found[question.key] = await self._judge(question, sizes[question.key], slot)
+                except EngineUnusable as error:
+                    # The others finish what they have in flight: it is paid for.
+                    self._stop(error)
+                    return
+                done += 1
+                self._on_verdict(done, of)
+
+        await together([serve(slot) for slot in range(self._engine.slots)])
+
+    async def _ready(self, open_: Sequence[Question]) -> dict[str, int]:
+        """Start the engine if it is not, or not for prompts as long as these; returns their tokens by key."""
+        tokens = await self._engine.tokenize([question.prompt.messages for question in open_])
+        if tokens is None:
+            if self._holds is None:
+                await self._engine.start(None)
+                self._holds = 0
+            return {question.key: question.bytes // _FEWEST_BYTES_PER_TOKEN for question in open_}
+        sizes = {question.key: len(each) for question, each in zip(open_, tokens, strict=True)}
+        longest = -(-max(sizes.values()) // _CONTEXT_STEP) * _CONTEXT_STEP
+        if self._holds is None or longest > self._holds:
+            await self._engine.stop()
+            await self._engine.start(longest)
+            self._holds = longest
+        return sizes
+
+    async def _judge(self, question: Question, size: int, slot: int) -> Judgement:
+        """Ask until a reply keeps the contract. Raises EngineUnusable."""
+        if question.prompt.contract.form != self._form:  # the server turned out not to take schemas
+            return await self._judge_boxed(question, size, slot)
+        spent, reason, reply = Spent(), "", ""
+        for number in range(1, self._settings.attempts + 1):
+            completion = await self._ask(question, number, size, slot, spent)
+            if completion.error is not None:
+                if self._refuses_schemas(completion):
+                    self._form = "boxed"
+                    return await self._judge_boxed(question, size, slot)
+                kind: ErrorKind = (
+                    "context_overflow" if completion.error == CONTEXT_OVERFLOW else "engine_error"
+                )
+                return Judgement(question.key, None, kind, completion.error, reply, **asdict(spent))
+            reply = completion.text or ""
+            try:
+                ruling = _read(question, completion)
+            except BrokenReply as error:
+                reason = str(error)
+            else:
+                self._cache.put(question.key, Kept(reply, **asdict(spent)))
+                return Judgement(question.key, ruling, None, "", reply, **asdict(spent))
+        return Judgement(question.key, None, "broken_reply", reason, reply, **asdict(spent))
+
+    async def _judge_boxed(self, question: Question, size: int, slot: int) -> Judgement:
+        boxed = self._question(question.case, "boxed")
+        return self._kept(boxed) or await self._judge(boxed, size, slot)
+
+    async def _ask(self, question: Question, number: int, size: int, slot: int, spent: Spent) -> Completion:
+        sampling = question.attempt(number)
+        async with self._tokens.request(size, sampling.max_tokens) as charge:
+            completion = await self._asker.ask(question.prompt.messages, sampling, slot)
+            if completion.error is None:
+                charge.used(completion.prompt_tokens, 0, completion.completion_tokens)
+            else:
+                charge.nothing()
+        if completion.error is None:
+            spent.add(completion, self._prices)
+            self.spent.add(completion, self._prices)
+        return completion
+
+    def _refuses_schemas(self, completion: Completion) -> bool:
+        said = (completion.error or "").lower()
+        about = any(word in said for word in ("response_format", "json_schema", "structured output"))
+        return self._settings.contract == "auto" and "http 400" in said and about
+
+    def _stop(self, error: EngineUnusable) -> None:
+        if self.stopped is None:
+            self._stopped_by = "budget" if isinstance(error, BudgetSpent) else "engine_error"
+            self.stopped = str(error)
+
+
+def _read(question: Question, completion: Completion) -> Ruling:
+    """What the reply says. In a box, words may follow, and of a reply that is cut off nobody knows which.
+
+    Raises:
+        BrokenReply: it breaks the contract.
+    """
+    if completion.finish_reason == "length" and question.prompt.contract.form == "boxed":
+        raise BrokenReply("cut off")
+    return question.prompt.contract.parse(completion.text or "")

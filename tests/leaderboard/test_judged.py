@@ -1,0 +1,110 @@
+"""What a judge said, and how wrong it is, on the leaderboard and on the site."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from evalkit.audit.table import read_table
+from evalkit.errors import UserError
+from evalkit.leaderboard.board import Board
+from evalkit.leaderboard.make import board_of
+from evalkit.leaderboard.tables import to_markdown
+from evalkit.records.record import Record, RuleVerdict
+from evalkit.site.build import site
+from tests.leaderboard.made import record
+
+TABLE = read_table()
+FILE = "records/m.jsonl.gz"
+RATE = {"rate": 0.62, "mistakes": 31, "n": 50, "interval": [0.48, 0.74]}
+SCORE = {"value": 0.41, "error": 0.1, "low": 0.3, "high": 0.521, "n": 90, "clusters": 90}
+
+
+def summary(shown: str, reason: str | None) -> dict[str, Any]:
+    canaries = {"false_positive": RATE, "false_negative": {**RATE, "rate": 0.1}, "reason": reason}
+    of = {"shown": shown, "paths": {"rule": 0, "judge": 4}, "canaries": canaries, "errors": {}}
+    return {"judge": {"name": "strict <b>", "identity": {}}, "benchmarks": {"finance_instruct": of}}
+
+
+def calibration() -> dict[str, Any]:
+    kappa = {"value": 0.61, "low": 0.42, "high": 0.8}
+    corrected = {"value": None, "refusal": "uninformative"}
+    people = {"n": 90, "kappa": kappa, "raw": SCORE, "corrected": corrected, "prediction_powered": SCORE}
+    return {"judge": {"name": "strict <b>"}, "benchmarks": {"finance_instruct": {"people": people}}}
+
+
+def judged(shown: str, grades: list[float], reason: str | None = None) -> Record:
+    made = record("m", {"tfns": [1.0, 0.0], "finance_instruct": [None] * 4})
+    rows = list(made.rows)
+    for number, grade in enumerate(grades, 2):
+        said = RuleVerdict(
+            grade >= 0.5, grade, "correct" if grade >= 0.5 else "judged_wrong", None, None, "judge"
+        )
+        rows[number] = replace(rows[number], verdicts={**rows[number].verdicts, "judged": said})
+    return Record(replace(made.head, judge=summary(shown, reason), calibration=calibration()), rows)
+
+
+def markdown(board: Board) -> str:
+    return to_markdown(board, [TABLE], {}, [], {})
+
+
+def test_free_text_counts_as_judged_and_the_judge_stands_beside_it() -> None:
+    board = board_of({FILE: judged("fit", [1.0, 0.5, 0.0, 0.5])}, [TABLE])
+    (entry,) = board.measured
+    cell = entry.cells["finance_instruct"]
+    assert (cell.rule, cell.estimate.value if cell.estimate else None) == ("judged", 0.5)
+    assert entry.cells["tfns"].rule == "financial"
+    assert entry.average is not None
+    assert entry.average.value == 0.5
+    text = markdown(board)
+    assert "50.0 [" in text.partition("## Published")[0]
+    assert "‡ n=4" in text
+    part = text.partition("## Judged")[2]
+    assert "62 % [48, 74] of 50" in part
+    assert "0.61 [0.42, 0.80]" in part
+    assert "not usable" in part
+    assert "41.0 [30.0, 52.1]" in part
+
+
+def test_a_judge_that_is_not_fit_leaves_the_cell_unscored_and_says_why() -> None:
+    board = board_of({FILE: judged("withheld", [], "accepts 62 % of wrong answers")}, [TABLE])
+    (entry,) = board.measured
+    assert entry.cells["finance_instruct"].estimate is None
+    assert entry.cells["finance_instruct"].unscored == 4
+    assert "not fit, withheld: it accepts 62 % of wrong answers" in markdown(board)
+
+
+def test_the_site_has_the_judge_and_escapes_it() -> None:
+    made = {FILE: judged("fit", [1.0, 0.5, 0.0, 0.5])}
+    pages = site(board_of(made, [TABLE]), made, [])
+    page = pages["judge.html"].decode()
+    assert "strict &lt;b&gt;" in page
+    assert "<b>" not in page
+    assert "62 % [48, 74] of 50" in page
+    assert '<a href="judge.html">judged</a>' in pages["index.html"].decode()
+
+
+def test_a_run_without_a_judge_has_no_such_part() -> None:
+    made = {FILE: record("m", {"tfns": [1.0]})}
+    board = board_of(made, [TABLE])
+    assert "## Judged" not in markdown(board)
+    assert "No run here was judged" in site(board, made, [])["judge.html"].decode()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"judge": {"name": ""}}, {"judge": {"name": "x"}, "benchmarks": {"tfns": {"shown": "loud"}}}, {}],
+)
+def test_a_foreign_judge_block_is_refused(wrong: dict[str, Any]) -> None:
+    made = record("m", {"tfns": [1.0]}, judge=wrong)
+    with pytest.raises(UserError, match="is not a run's record: judge"):
+        board_of({FILE: made}, [TABLE])
+
+
+def test_what_the_judge_says_of_unknown_benchmarks_is_left_out() -> None:
+    other = summary("fit", None)
+    other["benchmarks"] = {"elsewhere": other["benchmarks"]["finance_instruct"]}
+    (entry,) = board_of({FILE: record("m", {"tfns": [1.0]}, judge=other)}, [TABLE]).measured
+    assert entry.judged == ()
