@@ -22,7 +22,7 @@ _OBJECT_STORE_BYTES = 200 * 2**20
 _KNOCK_SECONDS = 10
 # What a cluster of our own needs before Ray is imported. On Linux Ray listens on every interface; the switch
 # that it made for the firewalls of other systems makes it listen on loopback only (seen with Ray 2.60). The
-# token, new for each cluster, keeps other users of the machine out.
+# token, new for each process (Ray reads it once), keeps other users of the machine out.
 _OWN_CLUSTER = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_AUTH_MODE": "token"}
 
 
@@ -39,7 +39,8 @@ class Cluster:
         self._reaper: subprocess.Popen[bytes] | None = None
         os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
         if settings.address is None:
-            os.environ.update(_OWN_CLUSTER, RAY_AUTH_TOKEN=secrets.token_hex(32))
+            os.environ.update(_OWN_CLUSTER)
+            os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
         import ray
 
         with _handlers_kept():

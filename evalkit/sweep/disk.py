@@ -46,7 +46,10 @@ class Disk:
     def _remove(self, outcome: Outcome) -> None:
         if outcome.member.config["model"].get("path"):
             return
-        freed = discard(Path(outcome.run["engine"]["weights"]["path"]))
+        weights = outcome.run["engine"].get("weights")
+        if weights is None:  # a whole checkpoint, or a service: there is no one file to remove
+            return
+        freed = discard(Path(weights["path"]))
         if freed:
             line = f"  removed the file of {outcome.member.name} ({freed / 1e9:.1f} GB)"
             self._console.print(line, highlight=False, markup=False)

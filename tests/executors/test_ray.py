@@ -117,6 +117,15 @@ def test_nothing_is_left_after_any_end(end: signal.Signals, alone: dict[str, str
     assert kept.items() <= answers(run_dir).items()
 
 
+def test_one_cluster_after_the_other(tmp_path: Path) -> None:
+    sweep = ("-m", "seed=0,1", "benchmark=tfns", "limit=1", "+executor=ray", "executor.workers=1")
+    options = [o for o in tiny_run(tmp_path) if "=" in o and "convfinqa" not in o and "run_dir" not in o]
+    done = evalkit("run", *options, *sweep, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    runs = list((tmp_path / "results" / "runs" / "smollm2-135m").iterdir())
+    assert [count(run) for run in runs] == [1, 1]
+
+
 def test_wrong_requests_are_one_line(tmp_path: Path) -> None:
     def refused(*more: str) -> str:
         done = evalkit(*tiny_run(tmp_path / "run", "+executor=ray", *more), cwd=tmp_path)
