@@ -16,8 +16,8 @@ class Case:
     """One thing to judge.
 
     Args:
-        task: ``answer``: is it the same as the gold answer (DOMAIN.md §1, answer check); ``free_text``: a grade
-            from 0 to 1 against a reference; ``reasoning``: the seven criteria, all of which must hold;
+        task: ``answer``: is it the same as the gold answer (arXiv 2503.16252, answer check); ``free_text``: a
+            grade from 0 to 1 against a reference; ``reasoning``: the seven criteria, all of which must hold;
             ``reasoning_holistic``: one 0/1 over the seven; ``pairwise``: which of two answers is better.
         question: what the model was asked, as text; may be empty.
         reference: the gold answer or reference text.

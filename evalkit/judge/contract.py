@@ -17,7 +17,7 @@ from evalkit.scorers.reasoning import answer_start
 
 Form = Literal["json", "boxed"]
 
-# Fin-R1's reasoning check (arXiv 2503.16252; DOMAIN.md §1): all seven must hold.
+# Fin-R1's reasoning check (arXiv 2503.16252): all seven must hold.
 CRITERIA = (
     "internal_consistency",
     "term_overlap",

@@ -28,7 +28,8 @@ class Entry:
 
     ``key`` is that of the verdict's cache, ``generation`` that of the judged answer; ``canary`` its kind, and
     ``expected`` the verdict that it ought to get. ``score`` and ``correct`` are None where ``error`` says
-    why. Tokens and cost are those that the verdict took when it was made.
+    why; ``criteria`` are those of a reasoning check. Tokens and cost are those that the verdict took when it
+    was made.
     """
 
     key: str
@@ -48,6 +49,12 @@ class Entry:
     prompt_tokens: int
     completion_tokens: int
     cost: float
+    criteria: dict[str, bool] | None = None
+
+    @property
+    def is_answer(self) -> bool:
+        """Whether it is a verdict on an answer: no canary, and not on how the answer was reached."""
+        return self.canary is None and not self.task.startswith("reasoning")
 
     @property
     def name(self) -> Name:
@@ -67,6 +74,7 @@ def verdict_fields(judgement: Judgement, threshold: float) -> dict[str, Any]:
         "prompt_tokens": judgement.prompt_tokens,
         "completion_tokens": judgement.completion_tokens,
         "cost": judgement.cost,
+        "criteria": (judgement.ruling.criteria or None) if judgement.ruling else None,
     }
 
 
@@ -130,7 +138,7 @@ def read_ledger(folder: Path) -> Ledger | None:
         TypeAdapter(dict[str, dict[str, Any]]).validate_python(summary.get("benchmarks"))
     except (OSError, ValidationError) as error:
         raise UserError(f"{folder}: {JUDGEMENTS} or {SUMMARY} cannot be read: {again}") from error
-    return Ledger({entry.name: entry for entry in entries if entry.canary is None}, summary)
+    return Ledger({entry.name: entry for entry in entries if entry.is_answer}, summary)
 
 
 def totals(entries: Sequence[Entry]) -> dict[str, Any]:

@@ -12,9 +12,11 @@ from evalkit.judge.case import Language
 from evalkit.judge.contract import Form
 
 When = Literal["undecided", "always", "never"]
+Reasoning = Literal["criteria", "holistic"]
 
-_CHOICES = {
+_CHOICES: dict[str, tuple[str | None, ...]] = {
     "when": ("undecided", "always", "never"),
+    "reasoning": (None, "criteria", "holistic"),
     "contract": ("auto", "json", "boxed"),
     "language": ("auto", "en", "zh"),
 }
@@ -31,6 +33,7 @@ class JudgeSettings:
     model: dict[str, Any] = field(repr=False)
     backend: dict[str, Any] = field(repr=False)
     when: When
+    reasoning: Reasoning | None
     contract: Form | Literal["auto"]
     language: Language | Literal["auto"]
     attempts: int
@@ -111,8 +114,9 @@ def _ceiling(max_cost: float, backend: Mapping[str, Any]) -> float:
 def _check(judge: Mapping[str, Any]) -> None:
     for name, allowed in _CHOICES.items():
         if judge[name] not in allowed:
-            hint = nearest(str(judge[name]), allowed)
-            raise UserError(f"judge.{name}={judge[name]}: must be {' or '.join(allowed)}.{hint}")
+            known = ["null" if each is None else each for each in allowed]
+            hint = nearest(str(judge[name]), known)
+            raise UserError(f"judge.{name}={judge[name]}: must be {' or '.join(known)}.{hint}")
     for name in _SHARES:
         if not _number(judge[name]) or not 0 <= judge[name] <= 1:
             raise UserError(f"judge.{name}={judge[name]}: must be a number from 0 to 1")

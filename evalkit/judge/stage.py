@@ -16,6 +16,7 @@ from evalkit.judge.judge import Judge
 from evalkit.judge.ledger import Entry, totals, verdict_fields, write_ledger
 from evalkit.judge.open import open_judge
 from evalkit.judge.progress import Progress
+from evalkit.judge.reasoning import Check, check_reasoning, reasoning_checks, reasoning_summary
 from evalkit.judge.settings import JudgeSettings
 from evalkit.judge.subject import case_of
 from evalkit.judge.verdicts import needs_judge
@@ -50,12 +51,13 @@ def judge_run(finished: Finished, settings: JudgeSettings, console: Console) -> 
         UserError: the judge cannot be had, or another process writes the folder.
     """
     plans = _plans(finished, settings)
+    checks = reasoning_checks(finished, settings)
     progress = Progress(console)
     with (
         RunFolder(finished.path, finished.config) as folder,
         open_judge(settings, folder.path / LOG, progress.verdict) as judge,
     ):
-        _say(console, _outlook(judge, plans))
+        _say(console, _outlook(judge, plans, checks))
         outcomes, found = _try_canaries(judge, settings, plans)
         for benchmark, fit in found.items():
             _say(console, f"judge on {finished.config['benchmark'][benchmark]['title']}: {fit.sentence()}")
@@ -67,6 +69,8 @@ def judge_run(finished: Finished, settings: JudgeSettings, console: Console) -> 
             and (settings.force or judge.stopped is not None or found[plan.benchmark].reason is None)
         ]
         entries = _judge_answers(judge, settings, asked)
+        fit = [c for c in checks if settings.force or not _unfit(found.get(c.score.record.benchmark))]
+        entries += check_reasoning(judge, settings, fit)
         summary = {
             "judge": {"name": judge.name, "identity": judge.identity},
             "settings": settings.as_json(),
@@ -82,6 +86,10 @@ def judge_run(finished: Finished, settings: JudgeSettings, console: Console) -> 
             _say(
                 console, f"judge stopped: {judge.stopped}; verdicts so far are kept, the same command goes on"
             )
+
+
+def _unfit(found: Fitness | None) -> bool:
+    return found is not None and found.reason is not None
 
 
 def _plans(finished: Finished, settings: JudgeSettings) -> list[_Plan]:
@@ -102,19 +110,21 @@ def _plan(benchmark: str, scores: Sequence[Score], finished: Finished, settings:
     cases = [case_of(score.example, score.record.text or "") for score in open_]
     if language:
         cases = [replace(case, language=language) for case in cases]
-    examples = finished.data[benchmark].examples if open_ else ()
+    examples = finished.data[benchmark].examples if open_ or settings.reasoning else ()
     made = canaries(examples, settings.canaries, finished.config["seed"], language)
     return _Plan(benchmark, open_, cases, made, len(scores) - len(open_))
 
 
-def _outlook(judge: Judge, plans: Sequence[_Plan]) -> str:
+def _outlook(judge: Judge, plans: Sequence[_Plan], checks: Sequence[Check]) -> str:
     """What is going to be asked, and what that may take."""
     answers = sum(len(plan.cases) for plan in plans)
     tests = [canary.case for plan in plans for canary in plan.canaries]
-    wanted = judge.estimate([*tests, *(case for plan in plans for case in plan.cases)])
+    cases = [case for plan in plans for case in plan.cases] + [check.case for check in checks]
+    wanted = judge.estimate([*tests, *cases])
+    reasonings = f", {len(checks)} reasonings" if checks else ""
     cost = f", at most {wanted.cost:.4f} {judge.currency}" if wanted.cost is not None else ""
     return (
-        f"judge {judge.name}: {answers} answers and {len(tests)} canaries; of these questions "
+        f"judge {judge.name}: {answers} answers{reasonings} and {len(tests)} canaries; of these questions "
         f"{wanted.cases} are new: about {wanted.prompt_tokens:,} prompt tokens, at most "
         f"{wanted.completion_tokens:,} of replies{cost}"
     )
@@ -129,7 +139,7 @@ def _try_canaries(
     entries = [_canary_entry(*pair, settings.threshold) for pair in zip(every, judgements, strict=True)]
     found = {}
     for plan in plans:
-        if plan.cases:
+        if plan.canaries:
             outcomes = [
                 Outcome(entry.canary or "", bool(entry.expected), entry.correct, entry.error)
                 for entry in entries
@@ -180,8 +190,9 @@ def _of_benchmark(
 ) -> dict[str, Any]:
     """One benchmark's part of judge.json."""
     mine = [entry for entry in entries if entry.benchmark == plan.benchmark]
-    errors = Counter(entry.error for entry in mine if entry.error)
-    if fit is None:
+    answers = [entry for entry in mine if entry.is_answer]
+    errors = Counter(entry.error for entry in answers if entry.error)
+    if not plan.cases or fit is None:
         shown = "not needed"
     elif fit.reason is None:
         shown = "fit"
@@ -192,6 +203,7 @@ def _of_benchmark(
         "paths": {"rule": plan.by_rule, "judge": len(plan.cases)},
         "errors": dict(sorted(errors.items())),
         "canaries": fit.as_json() if fit else None,
+        "reasoning": reasoning_summary(mine, settings.reasoning),
     }
 
 

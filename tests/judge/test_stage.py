@@ -22,6 +22,7 @@ from .judges import (
     answer_of,
     coin,
     examples,
+    fields,
     fooled,
     judge_it,
     lines,
@@ -314,3 +315,35 @@ def test_a_slow_judge_is_waited_for_with_all_slots_busy(tmp_path: Path) -> None:
     with ScriptedServer(slow) as server:
         assert judge_it(run, server, "judge.canaries=8") == 0
         assert server.requests_in_flight_peak == 4
+
+
+@pytest.mark.parametrize(("mode", "criteria"), [("criteria", 7), ("holistic", 0)])
+def test_the_reasoning_of_every_output_is_checked_where_asked(
+    tmp_path: Path, mode: str, criteria: int
+) -> None:
+    """This judge finds every third reasoning good, and is perfect on answers."""
+    run = replayed(tmp_path)
+    know = perfect(examples())
+    seen: list[str] = []
+
+    def judge(request: Request) -> Reply:
+        if "Output to judge (reasoning and answer)" not in fields(request):
+            return know(request)
+        seen.append(request.text)
+        good = len(seen) % 3 == 0
+        schema = request.body["response_format"]["json_schema"]["schema"]
+        names = list(schema["properties"])
+        return Reply(json.dumps({name: good if len(names) > 1 else int(good) for name in names}))
+
+    with ScriptedServer(judge) as server:
+        judge_it(run, server, f"judge.reasoning={mode}")
+    checked = [each for each in lines(run, "judgements.jsonl") if each["task"].startswith("reasoning")]
+    assert {len(each["criteria"] or {}) for each in checked} == {criteria}
+    found = summary(run)["benchmarks"]
+    assert (
+        sum(of["reasoning"]["passed"] for of in found.values()) == sum(each["score"] for each in checked) > 0
+    )
+    assert sum(of["reasoning"]["n"] for of in found.values()) == len(checked)
+    assert "reasoning check" in (run / "report.md").read_text(encoding="utf-8")
+    judged = [each for each in lines(run, "scores.jsonl") if each["rule"] == "judged"]
+    assert judged, "a check of the reasoning is no verdict on the answer"

@@ -25,6 +25,7 @@ def section(material: Material) -> Section | None:
     names = [name for name in material.titles if ledger.of(name)]
     tested = [name for name in names if ledger.of(name)["canaries"]]
     parts = [_who(ledger), _paths(material, ledger, names)]
+    parts += _reasoning(material, ledger, names)
     if tested:
         parts += [_kinds(material, ledger, tested), _NOTE]
     data = {name: _data(material, ledger, name) for name in names}
@@ -67,6 +68,21 @@ def _paths(material: Material, ledger: Ledger, names: list[str]) -> str:
         row = [material.titles[name], str(of["paths"]["rule"]), str(of["paths"]["judge"]), errors or "0"]
         rows.append([*row, *rates, score, standing(of)])
     return table(header, rows)
+
+
+def _reasoning(material: Material, ledger: Ledger, names: list[str]) -> list[str]:
+    """The reasoning checks, a table for all benchmarks that have one."""
+    found = {name: of for name in names if (of := ledger.of(name).get("reasoning"))}
+    if not found:
+        return []
+    criteria = list(dict.fromkeys(name for of in found.values() for name in of["criteria"]))
+    header = ["reasoning check", "passed", *(name.replace("_", " ") for name in criteria), "no verdict"]
+    rows = []
+    for name, of in found.items():
+        passed = rate({**of, "rate": of["passed"] / of["n"]}) if of["n"] else "-"
+        held = [str(of["criteria"].get(criterion, "-")) for criterion in criteria]
+        rows.append([material.titles[name], passed, *held, str(sum(of["errors"].values()))])
+    return [table(header, rows)]
 
 
 def _kinds(material: Material, ledger: Ledger, tested: list[str]) -> str:
