@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
 # Groups without a default: the command line adds them with a plus, and may leave the plus out.
-ADDED_GROUPS = ("model", "sweep", "ladder", "judge")
+ADDED_GROUPS = ("model", "sweep", "ladder", "judge", "executor")
 
 
 def names(group: str) -> list[str]:

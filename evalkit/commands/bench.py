@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ usage: evalkit bench +model=NAME [KEY=VALUE ...]
                             [flash_attention=off] [layers=28] [KEY=VALUE ...]
        evalkit bench engines +model=NAME checkpoint=FOLDER [in_flight=4] [vllm.KEY=VALUE ...]
                              [llama.KEY=VALUE ...] [KEY=VALUE ...]
+       evalkit bench executors +model=NAME [workers=1,2] [gpus=1,10,100,1000] [KEY=VALUE ...]
 
 Measure the harness: the same requests once in evalkit's order (a page stays on a slot) and once fired at
 the same server as they come, with as many in flight. Prints the prompt tokens computed over the distinct
@@ -28,22 +30,31 @@ Prints tokens per second, their ratio, the share of time outside the engine, and
 same. Takes the arguments of `run`, with vllm.KEY and llama.KEY for backend.KEY of the one or the other;
 answers are cut to 64 tokens unless protocol.max_tokens is given.
 
+executors: what more workers on Ray bring, and where a thousand would bend: `evalkit bench executors --help`.
+
 examples:
   evalkit bench +model=smollm2-135m data=sample benchmark=[finqa,convfinqa]
   evalkit bench memory recipe=q4_0 context=2048 layers=2
   evalkit bench engines +model=smollm2-135m checkpoint=FOLDER data=sample vllm.dtype=float32
+  evalkit bench executors +model=smollm2-135m data=sample benchmark=[finqa,tfns]
 """
 
 
+_COMMANDS = {"memory": "bench_memory", "engines": "bench_engines", "executors": "bench_executors"}
+
+
+def help_of(arguments: Sequence[str]) -> str:
+    """The help of what `arguments` name."""
+    from evalkit.commands import bench_executors
+
+    return bench_executors.HELP if "executors" in arguments else HELP
+
+
 def main(arguments: Sequence[str]) -> int:
-    if arguments and arguments[0] == "memory":
-        from evalkit.commands import bench_memory
-
-        return bench_memory.main(arguments[1:])
-    if arguments and arguments[0] == "engines":
-        from evalkit.commands import bench_engines
-
-        return bench_engines.main(arguments[1:])
+    name = _COMMANDS.get(arguments[0]) if arguments else None
+    if name is not None:
+        code: int = importlib.import_module(f"evalkit.commands.{name}").main(arguments[1:])
+        return code
     return _order(arguments)
 
 

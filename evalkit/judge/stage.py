@@ -69,8 +69,8 @@ def judge_run(finished: Finished, settings: JudgeSettings, console: Console) -> 
             and (settings.force or judge.stopped is not None or found[plan.benchmark].reason is None)
         ]
         entries = _judge_answers(judge, settings, asked)
-        fit = [c for c in checks if settings.force or not _unfit(found.get(c.score.record.benchmark))]
-        entries += check_reasoning(judge, settings, fit)
+        worth = [c for c in checks if settings.force or not _unfit(found.get(c.score.record.benchmark))]
+        entries += check_reasoning(judge, settings, worth)
         summary = {
             "judge": {"name": judge.name, "identity": judge.identity},
             "settings": settings.as_json(),
