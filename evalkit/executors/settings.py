@@ -49,6 +49,11 @@ def ray_settings(config: Mapping[str, Any]) -> RaySettings:
         raise UserError(
             "backend.port: workers on one machine cannot share it: leave it out with executor=ray"
         )
+    if config["backend"].get("max_cost") is not None:
+        raise UserError(
+            "backend.max_cost: each worker on Ray would have a ceiling of its own: use executor=local, which "
+            "sends as many requests at once as backend.slots says"
+        )
     resources = executor["resources"]
     unknown = sorted(set(resources) - {"num_cpus", "num_gpus"})
     if unknown:

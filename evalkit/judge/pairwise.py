@@ -14,7 +14,8 @@ from evalkit.compare.side import Side
 from evalkit.errors import UserError
 from evalkit.example import TextGold
 from evalkit.judge.case import Case, Judgement, Language
-from evalkit.judge.subject import answered, language_of, question_of, reference_of
+from evalkit.judge.subject import language_of, question_of, reference_of
+from evalkit.judge.verdicts import answered
 from evalkit.runner.request import Name
 
 Judge = Callable[[Sequence[Case]], list[Judgement]]

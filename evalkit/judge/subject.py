@@ -9,13 +9,12 @@ from typing import Literal
 from evalkit.errors import UserError
 from evalkit.example import ChoiceGold, Example, Gold, LabelGold, Message, TextGold
 from evalkit.judge.case import Case, Language
-from evalkit.judge.verdicts import needs_judge
+from evalkit.judge.verdicts import answered, needs_judge
 from evalkit.report.disagreements import gold_text
 from evalkit.runner.request import Name
 from evalkit.runner.run import Finished
 from evalkit.runner.scoring import Score, output_of, score_records
 from evalkit.scorers import DEFAULT
-from evalkit.scorers.reasoning import answer_part
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +72,6 @@ def population(finished: Finished, benchmark: str | None = None) -> Population:
     if not subjects:
         raise UserError(f"{finished.path}: none of its outputs has an answer that could be judged")
     return Population(str(finished.config["model"]["title"]), subjects, unanswered)
-
-
-def answered(text: str) -> bool:
-    """Whether an output has any text after its reasoning."""
-    part = answer_part(text)
-    return part is not None and bool(part.text.strip())
 
 
 def _subject(score: Score) -> Subject:

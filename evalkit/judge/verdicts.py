@@ -31,7 +31,7 @@ def needs_judge(output: Output, gold: Gold, rule: Verdict, when: When) -> bool:
     Args:
         rule: the default rule's verdict.
     """
-    if when == "never" or not _answered(output):
+    if when == "never" or not answered(output.text):
         return False
     if when == "always" or isinstance(gold, TextGold):
         return True
@@ -48,7 +48,7 @@ def judged_verdict(record: Generation, output: Output, gold: Gold, rule: Verdict
     if entry is not None:
         return _judges(entry, rule)
     if isinstance(gold, TextGold):
-        if _answered(output):
+        if answered(output.text):
             return Verdict(None, None, None, "judge_error", NOT_YET)
         failure: Failure = "truncated" if unfinished(output) else "no_final_answer"
         return Verdict(None, False, 0.0, failure, "rule: nothing was answered")
@@ -72,6 +72,7 @@ def path_of(verdict: Verdict) -> str:
     return verdict.note.partition(":")[0]
 
 
-def _answered(output: Output) -> bool:
-    part = answer_part(output.text)
+def answered(text: str) -> bool:
+    """Whether an output has any text after its reasoning."""
+    part = answer_part(text)
     return part is not None and bool(part.text.strip())

@@ -27,8 +27,8 @@ from evalkit.runner.progress import RunProgress
 from evalkit.runner.provenance import now, provenance
 from evalkit.runner.record import Generation, Writer
 from evalkit.runner.request import Name, Request
-from evalkit.runner.run import refuse_contradictions
 from evalkit.runner.session import measured
+from evalkit.runner.strict import refuse_contradictions
 
 _HEARTBEAT_SECONDS = 5.0
 # Room in the context for each earlier answer of a dialogue that will only be known later (tokens).
@@ -57,7 +57,7 @@ async def generate(
         if isinstance(engine, RayFleet):
             await engine.connect()
             if config["strict"]:
-                refuse_contradictions(config["model"]["name"], engine)
+                refuse_contradictions(config["model"]["name"], engine.description())
         return await _generate(folder, config, data, requests, engine, console)
     finally:
         await engine.stop()

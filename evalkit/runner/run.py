@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.console import Console
 
@@ -17,10 +17,7 @@ from evalkit.runner.order import requests_of
 from evalkit.runner.record import Generation
 from evalkit.runner.request import Request
 from evalkit.runner.settings import check, max_tokens
-
-if TYPE_CHECKING:
-    from evalkit.backends.engine import Engine
-    from evalkit.executors.fleet import RayFleet
+from evalkit.runner.strict import refuse_contradictions
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +87,7 @@ def execute(config: dict[str, Any], console: Console, data: dict[str, Loaded] | 
         return Finished(path, config, data, records, run, left_out)
     engine = open_executor(config, path / ENGINE_LOG)
     if config["strict"]:
-        refuse_contradictions(config["model"]["name"], engine)
+        refuse_contradictions(config["model"]["name"], engine.description())
     console.print(f"run folder: {path}", highlight=False, soft_wrap=True)
     with RunFolder(path, config) as folder:
         try:
@@ -99,13 +96,6 @@ def execute(config: dict[str, Any], console: Console, data: dict[str, Loaded] | 
             folder.give_up()
             raise
     return Finished(path, config, data, records, run)
-
-
-def refuse_contradictions(name: str, engine: Engine | RayFleet) -> None:
-    """Raises UserError if the weights are not what their recipe claims (a fleet knows once connected)."""
-    recipe = engine.description().get("weights", {}).get("recipe", {})
-    for warning in recipe.get("warnings", ()):
-        raise UserError(f"{name}: {warning} (strict=true refuses such a file)")
 
 
 def finished_run(path: Path, data_dir: str | None = None) -> Finished:
