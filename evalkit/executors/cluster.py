@@ -92,7 +92,7 @@ class Cluster:
         """How many workers the cluster's machines have room for, be they busy or not."""
         import ray
 
-        has: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+        has: dict[str, float] = ray.cluster_resources()
         room = [
             int(has.get(name, 0) // wanted)
             for name, wanted in (("CPU", settings.cpus), ("GPU", settings.gpus))

@@ -43,7 +43,7 @@ def two_nodes() -> Iterator[tuple[Any, Any]]:
     try:
         yield cluster, cluster.add_node(num_cpus=1)
     finally:
-        cluster.shutdown()  # type: ignore[no-untyped-call]
+        cluster.shutdown()
 
 
 def until(met: Callable[[], Any], seconds: float = 120) -> Any:
