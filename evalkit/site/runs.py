@@ -29,6 +29,15 @@ class Run:
         """Where provenance.html describes it."""
         return f"run-{self.number}"
 
+    @property
+    def unfit(self) -> set[str]:
+        """The benchmarks of which a judge's scores are withheld."""
+        return {
+            each.benchmark
+            for each in self.measured.judged
+            if each.fitness is not None and each.fitness.shown == "withheld"
+        }
+
     def rule(self, benchmark: str) -> str:
         """The rule whose number counts on one benchmark."""
         cell = self.measured.cells.get(benchmark)

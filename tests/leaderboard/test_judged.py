@@ -74,6 +74,8 @@ def test_a_judge_that_is_not_fit_leaves_the_cell_unscored_and_says_why() -> None
     assert entry.cells["finance_instruct"].estimate is None
     assert entry.cells["finance_instruct"].unscored == 4
     assert "not fit, withheld: it accepts 62 % of wrong answers" in markdown(board)
+    made = {FILE: judged("withheld", [], "accepts 62 % of wrong answers")}
+    assert '<a href="judge.html">judge not fit</a>' in site(board, made, [])["index.html"].decode()
 
 
 def test_the_site_has_the_judge_and_escapes_it() -> None:
