@@ -76,7 +76,8 @@ def explain(error: BaseException, overrides: Sequence[str]) -> str:
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         group, _, name = str(error.missing_cfg_file).rpartition("/")
         known = names(group) if group else []
-        return f"no {group or 'config'} named '{name}'.{nearest(name, known)} Known: {', '.join(known)}"
+        hint = f".{nearest(name, known)} Known: {', '.join(known)}" if known else ""
+        return f"no {group or 'config'} named '{name}'{hint}"
     if isinstance(error, OverrideParseException):
         return (
             f"cannot read the override '{error.override}': write KEY=VALUE, and quote what has special signs"

@@ -188,6 +188,19 @@ class Remote:
         return None
 
 
+def preflight(
+    model: Mapping[str, Any],
+    backend: Mapping[str, Any],
+    max_tokens: int,  # noqa: ARG001 - the service has room or not
+) -> None:
+    """Whatever can be found wrong before any data is read: settings, key, address, model.
+
+    Raises:
+        UserError: as `open_engine`.
+    """
+    _opened(model, backend)
+
+
 def open_engine(
     model: Mapping[str, Any],
     backend: Mapping[str, Any],
@@ -199,6 +212,13 @@ def open_engine(
     Raises:
         UserError: a setting is wrong, the service cannot be reached, refuses the key or lacks the model.
     """
+    settings, budget, found, key = _opened(model, backend)
+    return Remote(settings, found, key, budget, log)
+
+
+def _opened(
+    model: Mapping[str, Any], backend: Mapping[str, Any]
+) -> tuple[RemoteSettings, Budget, Found, str | None]:
     settings = read_settings(backend)
     budget = Budget(read_prices(settings.prices, "backend.prices"), settings.max_cost)
     urls, where = addresses(settings, model)
@@ -208,4 +228,4 @@ def open_engine(
     # In a thread of its own, because the caller may have an event loop running in this one.
     with ThreadPoolExecutor(1) as thread:
         found = thread.submit(asyncio.run, find(settings, urls, where, key, names)).result()
-    return Remote(settings, found, key, budget, log)
+    return settings, budget, found, key
