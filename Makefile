@@ -29,8 +29,9 @@ lint: $(INSTALLED) ## ruff
 types: $(INSTALLED) ## mypy --strict
 	$(BIN)/mypy
 
-unit: $(INSTALLED) ## pytest
-	$(BIN)/python -m pytest
+unit: $(INSTALLED) ## pytest: files side by side, then what runs the real command line on the real model
+	$(BIN)/python -m pytest -n 3 --dist loadfile --ignore tests/e2e
+	$(BIN)/python -m pytest tests/e2e
 
 leaderboard: $(INSTALLED) ## Whether everything under results/ is what its records give
 	$(BIN)/python -m evalkit leaderboard local=false --check

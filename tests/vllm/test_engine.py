@@ -31,14 +31,20 @@ async def running(
     checkpoint: Path, executable: Path, log: Path, *overrides: str
 ) -> AsyncIterator[tuple[Vllm, list[psutil.Process]]]:
     """A started engine and the processes below us; nothing of them may be left afterwards."""
+    before = children()
     opened = engine(checkpoint, executable, log, *overrides)
     try:
         await opened.start(100)
-        family = psutil.Process().children(recursive=True)
+        family = [child for child in children() if child not in before]
         yield opened, family
     finally:
         await opened.stop()
     assert all_gone(family)
+
+
+def children() -> list[psutil.Process]:
+    """The processes below us; some are other tests' (a browser)."""
+    return psutil.Process().children(recursive=True)
 
 
 def all_gone(processes: list[psutil.Process]) -> bool:
@@ -160,6 +166,8 @@ def test_the_key_is_not_on_the_command_line_nor_in_the_log(
 def test_a_killed_server_is_revived_and_its_engine_does_not_stay(
     checkpoint: Path, executable: Path, tmp_path: Path
 ) -> None:
+    before = children()
+
     async def kill() -> None:
         async with running(checkpoint, executable, tmp_path / "log") as (vllm, family):
             server = next(
@@ -171,7 +179,7 @@ def test_a_killed_server_is_revived_and_its_engine_does_not_stay(
                 await vllm.complete(QUESTION, GREEDY, 0)
             await vllm.revive()
             assert (await vllm.complete(QUESTION, GREEDY, 0)).text == "three two one"
-            family += psutil.Process().children(recursive=True)
+            family += [child for child in children() if child not in before]
 
     asyncio.run(kill())
 
@@ -242,6 +250,8 @@ def test_a_server_that_never_answers_has_a_deadline(
 ) -> None:
     monkeypatch.setenv("SLOW", "1")
 
+    before = children()
+
     async def start() -> None:
         vllm = engine(checkpoint, executable, tmp_path / "log", "backend.start_timeout=1")
         try:
@@ -250,7 +260,7 @@ def test_a_server_that_never_answers_has_a_deadline(
             ):
                 await vllm.start(10)
         finally:
-            family = psutil.Process().children(recursive=True)
+            family = [child for child in children() if child not in before]
             await vllm.stop()
         assert await asyncio.to_thread(all_gone, family)
 
