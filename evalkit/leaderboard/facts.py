@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from pydantic import Field, TypeAdapter, ValidationError
 
 from evalkit.errors import UserError
-from evalkit.leaderboard.judged import CalibrationFacts, JudgeFacts
+from evalkit.judge.facts import CalibrationFacts, JudgeFacts
 from evalkit.records.record import Record
 from evalkit.scorers import DEFAULT
 

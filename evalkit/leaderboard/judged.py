@@ -3,111 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import Annotated, Literal
-
-from pydantic import Field
+from dataclasses import dataclass
+from typing import Literal
 
 from evalkit.compare.comparison import Estimate
-
-Fraction = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
-Number = Annotated[int, Field(ge=0, lt=2**63)]
-Line = Annotated[str, Field(max_length=500)]
-
-
-@dataclass(frozen=True, slots=True)
-class Rate:
-    """Mistakes on `n` canaries, as a fraction of 1 with Wilson's 95 % interval; None for none."""
-
-    rate: Fraction | None
-    n: Number
-    interval: tuple[Fraction, Fraction]
-
-
-@dataclass(frozen=True, slots=True)
-class Canaries:
-    """`reason` says why the judge is not fit; None: it is."""
-
-    false_positive: Rate
-    false_negative: Rate
-    reason: Line | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Paths:
-    """How many answers were decided by whom."""
-
-    rule: Number
-    judge: Number
-
-
-@dataclass(frozen=True, slots=True)
-class Benchmark:
-    """A benchmark's part of judge.json."""
-
-    shown: Literal["fit", "forced", "withheld", "not needed"]
-    paths: Paths
-    canaries: Canaries | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Named:
-    """The judge itself."""
-
-    name: Annotated[str, Field(min_length=1, max_length=500)]
-
-
-@dataclass(frozen=True, slots=True)
-class JudgeFacts:
-    """judge.json, as far as it is shown."""
-
-    judge: Named
-    benchmarks: dict[str, Benchmark] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Interval:
-    """A score with its 95 % interval, or none (`value` None): the judge cannot be corrected for."""
-
-    value: Fraction | None = None
-    low: Fraction | None = None
-    high: Fraction | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Kappa:
-    """Cohen's κ with its 95 % interval."""
-
-    value: Annotated[float, Field(ge=-1, le=1)]
-    low: Annotated[float, Field(ge=-1.5, le=1.5)]
-    high: Annotated[float, Field(ge=-1.5, le=1.5)]
-
-
-@dataclass(frozen=True, slots=True)
-class Calibrated:
-    """A judge against one source of labels, `n` of them."""
-
-    n: Number
-    kappa: Kappa | None = None
-    raw: Interval | None = None
-    corrected: Interval | None = None
-    prediction_powered: Interval | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Sources:
-    """The labels that a benchmark was calibrated with: people's, and those of a rule."""
-
-    people: Calibrated | None = None
-    rule: Calibrated | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class CalibrationFacts:
-    """calibration.json, as far as it is shown."""
-
-    judge: Named
-    benchmarks: dict[str, Sources] = field(default_factory=dict)
+from evalkit.judge.facts import Benchmark, Calibrated, CalibrationFacts, JudgeFacts
 
 
 @dataclass(frozen=True, slots=True)

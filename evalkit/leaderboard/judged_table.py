@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from evalkit.compare.report import accuracy
+from evalkit.judge.facts import Rate
 from evalkit.leaderboard.board import Board
-from evalkit.leaderboard.judged import Interval, Judged, Kappa, Rate
+from evalkit.leaderboard.judged import Judged
 from evalkit.report.markdown import code
 from evalkit.report.markdown import table as markdown_table
 
@@ -69,8 +70,8 @@ def _calibrated(each: Judged) -> list[str]:
     return [
         code(each.judge),
         f"{found.n:,} by {'people' if each.labels == 'people' else 'rule'}",
-        kappa(found.kappa),
-        *map(interval, scores),
+        found.kappa.text if found.kappa else "undefined",
+        *(score.text if score else "-" for score in scores),
     ]
 
 
@@ -80,17 +81,3 @@ def rate(found: Rate | None) -> str:
         return "-"
     low, high = found.interval
     return f"{100 * found.rate:.0f} % [{100 * low:.0f}, {100 * high:.0f}] of {found.n:,}"
-
-
-def kappa(found: Kappa | None) -> str:
-    """`0.61 [0.42, 0.80]`"""
-    return f"{found.value:.2f} [{found.low:.2f}, {found.high:.2f}]" if found else "undefined"
-
-
-def interval(found: Interval | None) -> str:
-    """`41.2 [30.0, 52.1]` in per cent, or that there is none."""
-    if found is None:
-        return "-"
-    if found.value is None or found.low is None or found.high is None:
-        return "not usable"
-    return f"{100 * found.value:.1f} [{100 * found.low:.1f}, {100 * found.high:.1f}]"

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from evalkit.example import ChoiceGold, Gold, LabelGold, NumberGold, TextGold, YesNoGold
+from evalkit.judge.facts import CALIBRATION
 from evalkit.judge.ledger import Ledger, read_ledger
 from evalkit.records.record import GoldKind, Head, Record, Row, RuleVerdict
 from evalkit.report.disagreements import gold_text
@@ -14,8 +15,6 @@ from evalkit.runner.folder import read_json, run_id
 from evalkit.runner.run import Finished
 from evalkit.runner.scoring import Score, score_records
 from evalkit.scorers import rule_names
-
-CALIBRATION = "calibration.json"  # written by `evalkit judge calibrate`
 
 _SETTINGS = ("limit", "seed", "sampling")
 _MODEL = ("name", "title", "family", "parameters", "licence", "published_only", "recipe", "size_bytes")

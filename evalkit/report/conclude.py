@@ -8,6 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from evalkit.judge.facts import read_calibration
 from evalkit.judge.ledger import Ledger, read_ledger
 from evalkit.judge.verdicts import NOT_YET
 from evalkit.records import file as record_file
@@ -61,11 +62,11 @@ def write_reports(finished: Finished, rules: str, label_defects: Path | None = N
     ledger = read_ledger(finished.path)
     scores = score_records(finished.records, finished.data, wanted, ledger)
     found = results(scores, finished.data)
-    grid = comparison(finished.config, found, DEFAULT, ledger)
+    grid = comparison(finished.config, found, DEFAULT, ledger, read_calibration(finished.path))
     sorted_scores = material(scores, finished.config, DEFAULT, defects, ledger)
     parts = [part for part in [judge.section(sorted_scores)] if part] + sections(sorted_scores)
     folder = finished.path
-    write_scores(folder / "scores.jsonl", scores)
+    write_scores(folder, scores)
     write_atomically(
         folder / "results.json",
         _json(results_json(found, finished.config, finished.data, finished.run, parts, ledger)),

@@ -11,6 +11,7 @@ from typing import Any
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
+from evalkit.judge.facts import Calibrated, CalibrationFacts, Interval
 from evalkit.judge.ledger import Ledger
 from evalkit.judge.verdicts import JUDGED
 from evalkit.report.markdown import code
@@ -33,7 +34,11 @@ class Grid:
 
 
 def comparison(
-    config: Mapping[str, Any], found: Sequence[Result], rule: str, ledger: Ledger | None = None
+    config: Mapping[str, Any],
+    found: Sequence[Result],
+    rule: str,
+    ledger: Ledger | None = None,
+    calibration: CalibrationFacts | None = None,
 ) -> Grid:
     """This run's row above the published ones, with the columns of the published table.
 
@@ -42,6 +47,7 @@ def comparison(
 
     Args:
         ledger: what a judge has said of the run.
+        calibration: a judge against labels, on this run's answers.
     """
     published = read_published()
     columns = published.benchmarks
@@ -58,6 +64,7 @@ def comparison(
     rows += [_published_row(row, published, notes) for row in published.rows]
     notes.append(published.source_note)
     preface = _of_judge(config, mine, ledger) if ledger is not None else []
+    preface += _calibrated(config, calibration) if calibration is not None else []
     return Grid(header, rows, list(dict.fromkeys(notes)), preface)
 
 
@@ -75,6 +82,29 @@ def _of_judge(config: Mapping[str, Any], mine: Mapping[str, Result], ledger: Led
             f"refuses {rate(canaries['false_negative'])} right ones: {standing(of)}."
         )
     return lines
+
+
+def _calibrated(config: Mapping[str, Any], calibration: CalibrationFacts) -> list[str]:
+    """The judged scores raw and corrected, by whose labels."""
+    judge = code(calibration.judge.name)
+    return [
+        f"{config['benchmark'][name]['title']}: judge {judge} against {labels} labels: {_corrected(found)}."
+        for name, sources in calibration.benchmarks.items()
+        if name in config["benchmark"]
+        for labels, found in (("people's", sources.people), ("the rule's", sources.rule))
+        if found is not None
+    ]
+
+
+def _corrected(found: Calibrated) -> str:
+    def said(score: Interval | None) -> str:
+        return score.text if score else "-"
+
+    return (
+        f"κ {found.kappa.text if found.kappa else 'undefined'} (n={found.n}); over {found.estimated} answers "
+        f"{said(found.raw)} raw, {said(found.corrected)} corrected, {said(found.prediction_powered)} "
+        "prediction-powered"
+    )
 
 
 def _measured_row(

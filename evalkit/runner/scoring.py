@@ -19,6 +19,8 @@ from evalkit.scorers import DEFAULT, Rule, get_rule, rule_names
 from evalkit.scorers.abandoned import right_then_abandoned
 from evalkit.scorers.verdict import UNSCORED, Output, Verdict
 
+SCORES = "scores.jsonl"
+
 
 @dataclass(frozen=True, slots=True)
 class Score:
@@ -138,6 +140,16 @@ def _failed(record: Generation) -> Verdict | None:
     return Verdict(None, None, None, kind, record.error)  # type: ignore[arg-type]
 
 
-def write_scores(path: Path, scores: Iterable[Score]) -> None:
+def write_scores(folder: Path, scores: Iterable[Score]) -> None:
     """scores.jsonl: one line per record and rule."""
-    write_atomically(path, "".join(score.line() for score in scores))
+    write_atomically(folder / SCORES, "".join(score.line() for score in scores))
+
+
+def scored_by(folder: Path) -> list[str]:
+    """The rules that a run was last scored by; only the default one if it was not, or that cannot be read."""
+    try:
+        lines = (folder / SCORES).read_text(encoding="utf-8").splitlines()
+        found = dict.fromkeys(json.loads(line)["rule"] for line in lines)
+    except (OSError, ValueError, LookupError, TypeError):
+        return [DEFAULT]
+    return [name for name in found if name in rule_names()] or [DEFAULT]

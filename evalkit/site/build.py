@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from evalkit.leaderboard.board import Board, PublishedRow
 from evalkit.leaderboard.judged import Judged
-from evalkit.leaderboard.judged_table import NOTES, interval, kappa, rate, standing
+from evalkit.leaderboard.judged_table import NOTES, rate, standing
 from evalkit.records.record import Record
 from evalkit.scorers import DEFAULT
 from evalkit.site import breakdown, examples, failures, provenance, rules
@@ -125,8 +125,7 @@ def _environment() -> Environment:
     )
     environment.filters.update(FILTERS)
     environment.globals.update(browse=browse, heat=heat)
-    environment.globals.update(rate=rate, kappa=kappa, interval=interval, standing=standing)
-    environment.globals.update(judge_notes=NOTES)
+    environment.globals.update(rate=rate, standing=standing, judge_notes=NOTES)
     return environment
 
 

@@ -12,6 +12,11 @@ import pytest
 from evalkit.__main__ import main
 from evalkit.commands import judge
 from evalkit.errors import UserError
+from evalkit.judge.facts import CALIBRATION
+from evalkit.records.file import FILE, read_record
+from evalkit.report.conclude import write_reports
+from evalkit.runner.run import finished_run
+from evalkit.runner.scoring import scored_by
 from tests.backends.scripted_server import Reply, Request, ScriptedServer
 from tests.compare.helpers import examples, run
 
@@ -96,6 +101,28 @@ def test_a_judge_of_one_language_flips_in_the_other(numbers: Path) -> None:
     _, found = calibrated(numbers, english_only)
     flips = found["benchmarks"]["finqa"]["flips"]
     assert (flips["order"]["count"], flips["language"]["count"], flips["language"]["n"]) == (0, 16, 16)
+
+
+def test_raw_and_corrected_stand_in_the_runs_table_and_record(numbers: Path) -> None:
+    finished = finished_run(numbers)
+    write_reports(finished, "pot")
+    _, found = calibrated(numbers, perfect(examples("benchmark=finqa")))
+    raw = found["benchmarks"]["finqa"]["rule"]["raw"]["value"]
+    table = (numbers / "table.md").read_text(encoding="utf-8")
+    said = table.partition("\n\n")[0]
+    assert "FinQA: judge `scripted` against the rule's labels: κ 1.00" in said
+    assert f"over 7 answers {100 * raw:.1f} [" in said
+    assert "not usable corrected" in said  # too few labels for it
+    assert said in (numbers / "report.md").read_text(encoding="utf-8")
+    assert read_record(numbers / FILE).head.calibration == found
+    assert scored_by(numbers) == ["financial", "pot"]
+
+
+def test_a_broken_calibration_is_named(tmp_path: Path) -> None:
+    run_dir = finqa_run(tmp_path / "model")
+    (run_dir / CALIBRATION).write_text('{"judge": ', encoding="utf-8")
+    with pytest.raises(UserError, match=r"calibration\.json cannot be read: `evalkit judge calibrate`"):
+        write_reports(finished_run(run_dir), "financial")
 
 
 def test_no_key_is_written_or_printed(

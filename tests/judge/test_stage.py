@@ -174,13 +174,14 @@ def test_a_run_with_a_judge_is_the_same_run_as_without(tmp_path: Path) -> None:
 def test_the_record_tells_of_the_judge_and_of_its_calibration(tmp_path: Path) -> None:
     run = replayed(tmp_path)
     assert read_record(run / FILE).head.judge is None
-    (run / "calibration.json").write_text('{"benchmarks": {}}', encoding="utf-8")
+    calibration = {"judge": {"name": "scripted"}, "benchmarks": {}}
+    (run / "calibration.json").write_text(json.dumps(calibration), encoding="utf-8")
     with ScriptedServer(perfect(examples())) as server:
         judge_it(run, server)
     record = read_record(run / FILE)
     assert record.head.judge is not None
     assert record.head.judge["judge"]["name"] == "scripted"
-    assert record.head.calibration == {"benchmarks": {}}
+    assert record.head.calibration == calibration
     text = next(row for row in record.rows if row.benchmark == TEXT)
     assert text.verdicts["judged"].note.startswith("judge: grade")
 

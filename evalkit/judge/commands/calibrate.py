@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from evalkit.judge.calibration_report import Report
     from evalkit.judge.plan import Plan
     from evalkit.judge.settings import JudgeSettings
+    from evalkit.runner.run import Finished
 
 HELP = """
 usage: evalkit judge calibrate RUN_DIR... judge=NAME [labels=FILE,...] [n=200] [KEY=VALUE ...]
@@ -24,7 +25,8 @@ default rule, wherever that can decide, and people's labels from files. Per run,
 label: the 2 × 2 table, Cohen's κ, sensitivity and specificity with intervals; the judged score as it is,
 corrected, and prediction-powered, with intervals that carry the judge's errors; and how many verdicts
 change when the fields are shown in the other order or the instructions are in the other language. Writes
-calibration.json and calibration.md into each run's folder. Broken replies are counted and left out.
+calibration.json and calibration.md into each run's folder, and takes the scores into its table and record.
+Broken replies are counted and left out.
 
   judge=local judge.model=NAME        a model that can be named here, e.g. smollm2-135m
   judge=endpoint judge.base_url=URL   an OpenAI-compatible service
@@ -59,21 +61,23 @@ def main(arguments: Sequence[str]) -> int:
     from evalkit.judge.show import show_lines
     from evalkit.judge.stage import LOG
     from evalkit.report.console import output_console
+    from evalkit.runner.run import finished_run
 
     settings = settings_of(asked.judge)
     files = [Path(name) for name in asked.options["labels"].strip("[]").split(",") if name]
-    plans = _plans(asked, files, settings, n, seed)
+    runs = [finished_run(folder, asked.options["data.dir"] or None) for folder in asked.folders]
+    plans = _plans(asked, runs, files, settings, n, seed)
     how = {"judge": settings.as_json(), "n": n, "seed": seed, "labels": [_file(path) for path in files]}
     console = output_console()
     progress = Progress(Console(stderr=True))
     failed = False
     with open_judge(settings, asked.folders[0] / LOG, progress.verdict) as judge:
-        for folder, plan in zip(asked.folders, plans, strict=True):
+        for run, plan in zip(runs, plans, strict=True):
             # The identity is complete when the judge was used: only then is its form of reply known.
             calibrations, flips = plan.carry_out(judge, settings.threshold)
             report = plan.report(calibrations, flips, {"name": judge.name, "identity": judge.identity}, how)
-            _write(folder, report)
-            _show(report, folder, console)
+            _write(run, report)
+            _show(report, run.path, console)
             failed = failed or bool(report.errors)
         if judge.stopped:
             show_lines(console, [f"judge stopped: {judge.stopped}; the same command goes on from there"])
@@ -81,24 +85,28 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _plans(
-    asked: Given, files: Sequence[Path], settings: JudgeSettings, n: int | None, seed: int
+    asked: Given,
+    runs: Sequence[Finished],
+    files: Sequence[Path],
+    settings: JudgeSettings,
+    n: int | None,
+    seed: int,
 ) -> list[Plan]:
     from evalkit.judge.labels import read_labels
     from evalkit.judge.plan import plan
-    from evalkit.runner.run import finished_run
 
     labels = [label for file in files for label in read_labels(file)]
     plans = [
         plan(
-            finished_run(folder, asked.options["data.dir"] or None),
+            run,
             labels,
-            any_output=len(asked.folders) == 1,
+            any_output=len(runs) == 1,
             benchmark=asked.options["benchmark"] or None,
             n=n,
             seed=seed,
             language=settings.language,
         )
-        for folder in asked.folders
+        for run in runs
     ]
     if labels and not any(plan.matched and plan.matched.verdicts for plan in plans):
         why = "" if len(plans) == 1 else " (labels without a key can be of one run only)"
@@ -114,12 +122,17 @@ def _file(path: Path) -> Mapping[str, Any]:
     return {"file": path.name, "sha256": sha256(path.read_bytes()).hexdigest()}
 
 
-def _write(folder: Path, report: Report) -> None:
+def _write(run: Finished, report: Report) -> None:
     from evalkit.judge.calibration_report import to_json, to_markdown
+    from evalkit.judge.facts import CALIBRATION
+    from evalkit.report.conclude import write_reports
     from evalkit.runner.folder import write_atomically
+    from evalkit.runner.scoring import scored_by
 
-    write_atomically(folder / "calibration.json", to_json(report))
-    write_atomically(folder / "calibration.md", to_markdown(report))
+    write_atomically(run.path / CALIBRATION, to_json(report))
+    write_atomically(run.path / "calibration.md", to_markdown(report))
+    defects = run.config.get("label_defects")
+    write_reports(run, ",".join(scored_by(run.path)), Path(defects) if defects else None)
 
 
 def _show(report: Report, folder: Path, console: Console) -> None:

@@ -23,12 +23,13 @@ verdict is kept: the same command goes on where it stopped. `evalkit run ... jud
   judge.threshold=0.75     a free-text answer counts as right from this grade on
   judge.max_cost=5         ceiling of one command; needs backend.prices.input and .output in judge.overrides
   judge.max_tokens_total=N judge.max_tokens=N (of one reply: thousands for a judge that thinks first)
+  rules=NAMES              as in `evalkit score`; default: those that the run was last scored by
   data.dir=PATH            where the run's local data is now, if it has moved
 
 exit code: 0 done, 1 some answers have no verdict, 2 wrong request, 130 interrupted
 """
 
-_DEFAULTS = {"data.dir": "", "label_defects": "", "rules": "financial"}
+_DEFAULTS = {"data.dir": "", "label_defects": "", "rules": ""}
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -43,6 +44,7 @@ def main(arguments: Sequence[str]) -> int:
     from evalkit.report.conclude import conclude
     from evalkit.report.console import output_console
     from evalkit.runner.run import finished_run
+    from evalkit.runner.scoring import scored_by
 
     asked = given("run", arguments, _DEFAULTS)
     if len(asked.folders) != 1:
@@ -51,4 +53,5 @@ def main(arguments: Sequence[str]) -> int:
     finished = finished_run(asked.folders[0], asked.options["data.dir"] or None)
     judge_run(finished, settings, Console(stderr=True))
     defects = asked.options["label_defects"] or finished.config.get("label_defects")
-    return conclude(finished, asked.options["rules"], output_console(), Path(defects) if defects else None)
+    rules = asked.options["rules"] or ",".join(scored_by(finished.path))
+    return conclude(finished, rules, output_console(), Path(defects) if defects else None)
