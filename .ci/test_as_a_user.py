@@ -63,7 +63,7 @@ def test_pages_are_computed_once_on_real_records(tmp_path: Path) -> None:
     run_dir = tmp_path / "run"
     evalkit(
         *("run", "+model=smollm2-135m", "data=local", f"data.dir={DATA}", "benchmark=[finqa,convfinqa]"),
-        *("sampling=group", "limit=10", "protocol.max_tokens=64", f"run_dir={run_dir}"),
+        *("sampling=group", "limit=6", "protocol.max_tokens=64", f"run_dir={run_dir}"),
         cwd=tmp_path,
     )
     measured = json.loads((run_dir / "run.json").read_text())["measured"]
@@ -74,7 +74,7 @@ def test_pages_are_computed_once_on_real_records(tmp_path: Path) -> None:
 def test_the_bench_command_prints_its_ratios(tmp_path: Path) -> None:
     shown = evalkit(
         *("bench", "+model=smollm2-135m", "data=sample", "benchmark=[finqa]"),
-        "protocol.max_tokens=8",
+        *("sampling=group", "limit=8", "protocol.max_tokens=8"),
         cwd=tmp_path,
     )
     print(shown)
@@ -83,7 +83,7 @@ def test_the_bench_command_prints_its_ratios(tmp_path: Path) -> None:
 
 def test_a_ladder_is_built_swept_and_recommended_from(tmp_path: Path) -> None:
     shown = evalkit(
-        *("sweep", "+sweep=smollm2-ladder", "data=sample", "benchmark=[finqa,tfns]", "limit=3"),
+        *("sweep", "+sweep=smollm2-ladder", "data=sample", "benchmark=[ant_finance,tfns]", "limit=3"),
         *("sweep.recipes=[iq3_xs,q4_0,q8_0]", "protocol.max_tokens=16", "sweep.delete_weights=true"),
         cwd=tmp_path,
     )

@@ -16,7 +16,7 @@ from evalkit.sweep.plan import plan
 from evalkit.sweep.record import Sweep, read_sweep
 from tests.e2e.conftest import command, evalkit
 
-SETTINGS = ["data=sample", "benchmark=[finqa,tfns]", "limit=2", "protocol.max_tokens=8"]
+SETTINGS = ["data=sample", "benchmark=[ant_finance,tfns]", "limit=2", "protocol.max_tokens=8"]
 THREE = ["+model=smollm2-135m", "backend.slots=1,2,3", *SETTINGS]
 
 
@@ -39,7 +39,7 @@ def test_it_measures_every_member_and_compares_it_with_the_reference(swept: Path
     assert sweep.reference == sweep.members[0].name, "of equal precision the first"
     assert not sweep.members[0].comparisons
     for member in sweep.members[1:]:
-        assert [c.benchmark for c in member.comparisons] == ["finqa", "tfns", AVERAGE]
+        assert [c.benchmark for c in member.comparisons] == ["ant_finance", "tfns", AVERAGE]
     for member in sweep.members:
         cost, weights = member.cost, member.weights
         assert cost is not None

@@ -1,4 +1,4 @@
-"""A real vLLM on the real small model: EVALKIT_VLLM names the executable (.ci/vllm makes one).
+"""A real vLLM on the real small model: EVALKIT_VLLM names the executable (.ci/vllm_environment makes one).
 
 Starting vLLM takes most of the time here, so one run is asked for everything.
 """
@@ -27,7 +27,7 @@ def command(small_checkpoint: Path, run_dir: Path) -> list[str]:
         f"model.path={small_checkpoint}",
         "model.name=smollm2-135m",
         "data=sample",
-        "limit=3",
+        "limit=2",
         "protocol.max_tokens=12",
         f"backend.executable={real_vllm()}",
         "backend.enforce_eager=true",
