@@ -10,8 +10,8 @@ HELP = """
 usage: evalkit bench +model=NAME [KEY=VALUE ...]
        evalkit bench memory [recipe=q4_0,q8_0] [context=4096,8192] [slots=1,4] [dir=DIR]
                             [flash_attention=off] [layers=28] [KEY=VALUE ...]
-       evalkit bench engines +model=NAME checkpoint=FOLDER [in_flight=4] [vllm.KEY=VALUE ...]
-                             [llama.KEY=VALUE ...] [KEY=VALUE ...]
+       evalkit bench engines +model=NAME checkpoint=FOLDER [in_flight=4] [rounds=3]
+                             [vllm.KEY=VALUE ...] [llama.KEY=VALUE ...] [KEY=VALUE ...]
        evalkit bench executors +model=NAME [workers=1,2] [gpus=1,10,100,1000] [KEY=VALUE ...]
 
 Measure the harness: the same requests once in evalkit's order (a page stays on a slot) and once fired at
@@ -27,8 +27,9 @@ child with every slot's context full, takes the peak of its resident memory, and
 engines: the same greedy questions on llama.cpp (+model, a GGUF file) and on vLLM (checkpoint, the same model
 as a folder), through evalkit and on each engine without it: a bare client's loop, and vLLM's offline engine.
 Prints tokens per second, their ratio, the share of time outside the engine, and how many answers are the
-same. Takes the arguments of `run`, with vllm.KEY and llama.KEY for backend.KEY of the one or the other;
-answers are cut to 64 tokens unless protocol.max_tokens is given.
+same; medians of `rounds`, in which one way follows the other, and how far the ratios lie apart. Takes the
+arguments of `run`, with vllm.KEY and llama.KEY for backend.KEY of the one or the other; answers are cut to
+64 tokens unless protocol.max_tokens is given.
 
 executors: what more workers on Ray bring, and where a thousand would bend: `evalkit bench executors --help`.
 

@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from evalkit.runner.request import Name
     from evalkit.runner.run import Finished
 
-_OWN = ("checkpoint", "in_flight")
+_OWN = ("checkpoint", "in_flight", "rounds")
 
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """An engine through evalkit and bare.
+    """An engine through evalkit and bare, once.
 
     `texts` are in the order of `raw.texts`; `tokens` were generated in `seconds`.
     `outside`: the share of the seconds with no request at the engine.
@@ -32,6 +32,11 @@ class Way:
     seconds: float
     outside: float
     raw: Raw
+
+    @property
+    def speeds(self) -> tuple[float, float]:
+        """Tokens per second through evalkit, and bare."""
+        return self.tokens / self.seconds, self.raw.tokens / self.raw.seconds
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -46,16 +51,22 @@ def main(arguments: Sequence[str]) -> int:
 
     from evalkit.backends.engine import EngineUnusable
     from evalkit.errors import UserError
+    from evalkit.gguf.settings import whole
     from evalkit.report.console import output_console
 
     own = {key: value for key, _, value in (a.partition("=") for a in arguments) if key in _OWN}
     overrides = [a for a in arguments if a.partition("=")[0] not in _OWN]
     if "checkpoint" not in own:
         raise UserError("bench engines: give checkpoint=FOLDER, the model of +model as vLLM serves it")
+    rounds = whole("rounds", own.get("rounds", "3"))
     progress = Console(stderr=True)
     with tempfile.TemporaryDirectory(prefix="evalkit-bench-") as scratch:
         try:
-            ways = _measure(own, overrides, Path(scratch), progress)
+            ways = [
+                way
+                for number in range(rounds)
+                for way in _measure(own, overrides, Path(scratch) / str(number), progress)
+            ]
         except EngineUnusable as error:
             raise UserError(f"bench engines: {error}") from error
     _print(ways, output_console())
@@ -63,6 +74,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _measure(own: Mapping[str, str], overrides: Sequence[str], scratch: Path, progress: Console) -> list[Way]:
+    """Both engines once, each bare right after it went through evalkit: so that both see the same machine."""
     import asyncio
 
     from evalkit.backends.raw import raw_llama, raw_vllm
@@ -75,17 +87,17 @@ def _measure(own: Mapping[str, str], overrides: Sequence[str], scratch: Path, pr
     python = find_installation(configs["vllm"]["backend"]["executable"]).python
     if python is None:
         raise UserError("bench engines: no python beside vllm, which the offline engine needs")
-    runs = {name: execute(config, progress) for name, config in configs.items()}
-    llama, vllm = runs["llama.cpp"], runs["vllm"]
-    how = sampling(llama.config)
-    progress.print("the bare engines", highlight=False)
-    raws = {
-        "llama.cpp": asyncio.run(raw_llama(_chats(llama), llama.run["engine"], how, scratch / "raw.log")),
-        "vllm": asyncio.run(
-            raw_vllm(_chats(vllm), python, vllm.run["engine"], vllm.config["backend"], how, scratch)
-        ),
-    }
-    return [_way(name, runs[name], raws[name]) for name in runs]
+    ways = []
+    for name, config in configs.items():
+        run = execute(config, progress)
+        how, engine = sampling(config), run.run["engine"]
+        progress.print(f"{name} without evalkit", highlight=False)
+        if name == "vllm":
+            bare = raw_vllm(_chats(run), python, engine, config["backend"], how, scratch)
+        else:
+            bare = raw_llama(_chats(run), engine, how, scratch / "raw.log")
+        ways.append(_way(name, run, asyncio.run(bare)))
+    return ways
 
 
 def _configs(own: Mapping[str, str], overrides: Sequence[str], scratch: Path) -> dict[str, dict[str, Any]]:
@@ -144,13 +156,29 @@ def _print(ways: Sequence[Way], console: Console) -> None:
     table = Table(box=None)
     for name in ("engine", "evalkit, tok/s", "bare, tok/s", "evalkit / bare", "outside", "same answers"):
         table.add_column(name, justify="left" if name == "engine" else "right")
+    by_engine: dict[str, list[Way]] = {}
     for way in ways:
-        ours, bare = way.tokens / way.seconds, way.raw.tokens / way.raw.seconds
-        same = sum(a == b for a, b in zip(way.texts.values(), way.raw.texts, strict=True))
-        speeds = (f"{ours:.1f}", f"{bare:.1f}", f"{ours / bare:.2f}", f"{way.outside:.2%}")
-        table.add_row(way.engine, *speeds, f"{same} of {len(way.texts)}")
+        by_engine.setdefault(way.engine, []).append(way)
+    for name, rounds in by_engine.items():
+        table.add_row(name, *row(rounds))
     console.print(table)
-    console.print(agreement(*(way.texts for way in ways)), highlight=False)
+    console.print(agreement(*(rounds[0].texts for rounds in by_engine.values())), highlight=False)
+
+
+def row(rounds: Sequence[Way]) -> list[str]:
+    """Of one engine: medians over the rounds, the ratio with its range, and the share of equal answers."""
+    from statistics import median
+
+    ours, bare = zip(*(way.speeds for way in rounds), strict=True)
+    ratios = [way.speeds[0] / way.speeds[1] for way in rounds]
+    pairs = [pair for way in rounds for pair in zip(way.texts.values(), way.raw.texts, strict=True)]
+    return [
+        f"{median(ours):.1f}",
+        f"{median(bare):.1f}",
+        f"{median(ratios):.2f} ({min(ratios):.2f}-{max(ratios):.2f})",
+        f"{median(way.outside for way in rounds):.2%}",
+        f"{sum(a == b for a, b in pairs)} of {len(pairs)}",
+    ]
 
 
 def agreement(first: Mapping[Name, str], second: Mapping[Name, str]) -> str:

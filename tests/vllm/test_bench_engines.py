@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from evalkit.backends.raw import Raw
 from evalkit.commands import bench
-from evalkit.commands.bench_engines import agreement
+from evalkit.commands.bench_engines import Way, agreement, row
 from evalkit.errors import UserError
 from evalkit.runner.request import Name
 
@@ -21,7 +22,18 @@ def test_agreement() -> None:
     assert line == "answers: 1 of 3 are the same on both engines; the others share their first 47%"
 
 
+def test_a_row_is_of_medians_and_says_how_far_the_ratios_lie_apart() -> None:
+    def once(seconds: float, bare: float) -> Way:
+        return Way("vllm", named("a", "b"), 100, seconds, 0.001, Raw(("a", "x"), 120, bare))
+
+    # 100, 50, 25 tokens per second; bare 120, 60, 20.
+    found = row([once(1, 1), once(2, 2), once(4, 6)])
+    assert found == ["50.0", "60.0", "0.83 (0.83-1.25)", "0.10%", "3 of 6"]
+
+
 def test_wrong_requests() -> None:
+    with pytest.raises(UserError, match="rounds=none"):
+        bench.main(["engines", "+model=smollm2-135m", "checkpoint=x", "rounds=none"])
     with pytest.raises(UserError, match="checkpoint=FOLDER"):
         bench.main(["engines", "+model=smollm2-135m"])
     with pytest.raises(UserError, match="/nowhere"):
