@@ -1,6 +1,6 @@
 """What README shows of the committed records: `make pictures` makes its table and its picture again.
 
-The curve that README shows is one of the leaderboard's own files.
+The curve that docs/sweeps.md shows is one of the leaderboard's own files.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from evalkit.site.format import gigabytes, memory, number, percent
+from evalkit.board.site import number_text, percent_digits
+from evalkit.text import file_size, size_text
 from tests.site.browser import chromium
 
 ROOT = Path(__file__).parents[1]
@@ -36,21 +37,21 @@ def table(results: Path) -> str:
 
 
 def _row(entry: Mapping[str, Any], names: list[str]) -> list[str]:
-    average = entry["average"]
+    average, low, high = (percent_digits(entry["average"][part]) for part in ("value", "low", "high"))
     return [
         entry["title"],
         *(_cell(entry["cells"].get(name)) for name in names),
-        f"{percent(average['value'])} [{percent(average['low'])}, {percent(average['high'])}]",
-        gigabytes(entry["size_bytes"]),
-        memory(entry["peak_memory_bytes"]),
-        number(entry["decode_tokens_per_second"], 0),
+        f"{average} [{low}, {high}]",
+        file_size(entry["size_bytes"]),
+        size_text(entry["peak_memory_bytes"]),
+        number_text(entry["decode_tokens_per_second"], 0),
     ]
 
 
 def _cell(cell: Mapping[str, Any] | None) -> str:
     if cell is None or cell["estimate"] is None:
         return "unscored" if cell and cell["unscored"] else "–"
-    return percent(cell["estimate"]["value"])
+    return percent_digits(cell["estimate"]["value"])
 
 
 def with_table(readme: str, rows: str) -> str:

@@ -1,23 +1,26 @@
 """From upstream files to examples: `load` is the one way in.
 
 A benchmark is a module here (`unit`: upstream record -> Unit, and `IDS`), a folder in benchmarks/ (prompt,
-card, sample) and a config in configs/benchmark/. Nothing lists them: they are found by the config's name.
+card, sample) and a config in configs/benchmark/. Nothing lists them: they are found by the config's name. One
+whose records are not laid out as upstream files (`questions`) has an `open_source` of its own.
+
+A limit takes the first records in the order of a hash of (seed, id). Nothing else decides the order, so a
+larger limit contains the smaller one, and neither the file order nor the size of the split matters.
 """
 
 from __future__ import annotations
 
+import heapq
 import importlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, cast
 
 from evalkit.benchmarks.prompts import fingerprint
-from evalkit.benchmarks.records import Record
-from evalkit.benchmarks.sampling import Sampling, Unit, select
-from evalkit.benchmarks.sources import Stream, open_source
-from evalkit.errors import UserError, nearest
-from evalkit.example import Example
-from evalkit.paths import CONFIGS
+from evalkit.benchmarks.sources import Record, Stream, open_source
+from evalkit.config.settings import BenchmarkSettings, DataSettings, SelectBy
+from evalkit.files import CONFIGS
+from evalkit.schema import Example, Loaded, UserError, rank
 
 SUBSET_SEED = 0  # a benchmark's frozen subset does not move with the run's seed
 
@@ -28,19 +31,11 @@ class Benchmark(Protocol):
     IDS: Literal["upstream", "content"]
     """Upstream ids must be unique; equal content hashes are exact duplicates and collapse."""
 
-    def unit(self, record: Record, config: Mapping[str, Any]) -> Unit | None:
+    def unit(self, record: Record, settings: Any) -> Unit | None:  # noqa: ANN401 - its own Settings
         """What one record becomes; None where it has no gold answer.
 
         Raises UserError where it is malformed.
         """
-
-
-@dataclass(frozen=True, slots=True)
-class Loaded:
-    """The selected examples and, JSON-able, where they came from and how they were selected."""
-
-    examples: list[Example]
-    provenance: dict[str, Any]
 
 
 @dataclass(slots=True)
@@ -61,80 +56,65 @@ class _Tally:
         }
 
 
+def needs_judge(name: str) -> bool:
+    """Whether only a judge can score a benchmark's answers: its module then has `FREE_TEXT = True`."""
+    return bool(getattr(importlib.import_module(f"{__name__}.{name}"), "FREE_TEXT", False))
+
+
 def names() -> list[str]:
     """The benchmarks that can be named, from configs/benchmark/*.yaml."""
     return sorted(path.stem for path in (CONFIGS / "benchmark").glob("*.yaml"))
 
 
 def load(
-    config: Mapping[str, Any],
-    data: Mapping[str, Any],
+    settings: BenchmarkSettings,
+    data: DataSettings,
     *,
     limit: int | None,
     seed: int,
-    sampling: Sampling,
+    sampling: SelectBy,
 ) -> Loaded:
     """The examples of one benchmark, in an order that depends on `seed` and ids only.
 
-    ``config`` is one composed benchmark config (configs/benchmark/<name>.yaml), ``data`` is ``{"source":
-    "hub" | "local" | "sample", "dir": path | None}``. ``limit`` counts scored items; see `sampling.select`.
-    Raises UserError for a wrong request and for missing, changed or malformed data.
+    ``limit`` counts scored items; see `select`. Raises UserError for missing, changed or malformed data.
     """
-    benchmark = _module(config)
-    prompt = {"file": config["prompt"], "sha256": fingerprint(config["name"], config["prompt"])}
-    stream = open_source(config, data)
+    benchmark = cast(Benchmark, importlib.import_module(f"evalkit.benchmarks.{settings.module}"))
+    prompt = {"file": settings.prompt, "sha256": fingerprint(settings.module, settings.prompt)}
+    own_source = getattr(benchmark, "open_source", None)
+    stream = own_source(settings) if own_source else open_source(settings, data)
     tally = _Tally()
-    units: Iterable[Unit] = _units(benchmark, stream, config, tally)
-    subset = _count(config, "subset")
-    if subset is not None:
-        units = select(units, limit=subset, seed=SUBSET_SEED, sampling="item")
+    units: Iterable[Unit] = _units(benchmark, stream, settings, tally)
+    if settings.subset is not None:
+        units = select(units, limit=settings.subset, seed=SUBSET_SEED, sampling="item")
     chosen = select(units, limit=limit, seed=seed, sampling=sampling)
     if not chosen:
         raise UserError(
-            f"{config['name']}: no answered record among {tally.records}; there is nothing to score"
+            f"{settings.name}: no answered record among {tally.records}; there is nothing to score"
         )
     examples = [example for unit in chosen for example in unit.build()]
     selection = {
         "limit": limit,
         "seed": seed,
         "sampling": sampling,
-        "subset": subset,
+        "subset": settings.subset,
         "selected": len(examples),
     }
     origin = {
-        "benchmark": config["name"],
-        "source": data["source"],
-        "split": config["split"],
+        "benchmark": settings.name,
+        "source": data.source,
+        "split": settings.split,
         **stream.provenance,
     }
     return Loaded(examples, {**origin, **tally.counts(), **selection, "prompt": prompt})
 
 
-def _module(config: Mapping[str, Any]) -> Benchmark:
-    name = str(config.get("name"))
-    if name not in names():
-        raise UserError(
-            f"benchmark {name}: unknown; choose from {', '.join(names())}.{nearest(name, names())}"
-        )
-    absent = [key for key in ("split", "files", "prompt") if config.get(key) is None]
-    if absent:
-        raise UserError(f"benchmark.{name}: the config lacks {', '.join(absent)}")
-    return cast(Benchmark, importlib.import_module(f"evalkit.benchmarks.{name}"))
-
-
-def _count(config: Mapping[str, Any], key: str) -> int | None:
-    """An optional count of at least 1 in the config."""
-    value = config.get(key)
-    if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
-        raise UserError(f"benchmark.{config['name']}.{key}={value}: expected at least 1, or null for all")
-    return value
-
-
-def _units(benchmark: Benchmark, stream: Stream, config: Mapping[str, Any], tally: _Tally) -> Iterator[Unit]:
+def _units(
+    benchmark: Benchmark, stream: Stream, settings: BenchmarkSettings, tally: _Tally
+) -> Iterator[Unit]:
     """Units in file order, without duplicates; `tally` counts what is read."""
     for record in stream.records:
         tally.records += 1
-        unit = benchmark.unit(record, config)
+        unit = benchmark.unit(record, settings)
         if unit is None:
             tally.without_answer += 1
             continue
@@ -147,3 +127,48 @@ def _units(benchmark: Benchmark, stream: Stream, config: Mapping[str, Any], tall
             tally.duplicates += 1
         else:
             raise UserError(f"{record.where}: id {unit.id!r} was used before; ids must be unique")
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """What is selected or left as a whole: one example, or a dialogue with all its turns.
+
+    ``size`` counts its scored items. ``build`` renders its examples; it is called for selected units only.
+    """
+
+    id: str
+    group: str
+    size: int
+    build: Callable[[], list[Example]]
+
+
+def select(units: Iterable[Unit], *, limit: int | None, seed: int, sampling: SelectBy) -> list[Unit]:
+    """The first units in hash order until `limit` scored items are reached (None: all of them).
+
+    `sampling="item"` takes unit after unit; "group" takes whole groups (pages, files), ordered by the hash of
+    their names. The last unit or group stays whole, so the count may pass the limit. `units` is consumed as a
+    stream and only candidates are kept.
+    """
+    buckets: dict[int, list[Unit]] = {}
+    worst_first: list[int] = []
+    total = 0
+    closed: int | None = None  # ranks from here on can no longer be needed
+    for unit in units:
+        key = rank(seed, unit.id if sampling == "item" else unit.group)
+        if closed is not None and key >= closed:
+            continue
+        if key not in buckets:
+            buckets[key] = []
+            heapq.heappush(worst_first, -key)
+        buckets[key].append(unit)
+        total += unit.size
+        while limit is not None and total - _size(buckets[-worst_first[0]]) >= limit:
+            closed = -heapq.heappop(worst_first)
+            total -= _size(buckets.pop(closed))
+    return [
+        unit for key in sorted(buckets) for unit in sorted(buckets[key], key=lambda unit: rank(seed, unit.id))
+    ]
+
+
+def _size(bucket: list[Unit]) -> int:
+    return sum(unit.size for unit in bucket)

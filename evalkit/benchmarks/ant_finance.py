@@ -8,19 +8,19 @@ cannot be scored.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import PurePosixPath
-from typing import Any, Literal
+from typing import Literal
 
+from evalkit.benchmarks import Unit
 from evalkit.benchmarks.prompts import render
-from evalkit.benchmarks.records import Record
-from evalkit.benchmarks.sampling import Unit
-from evalkit.example import ChoiceGold, Example, Gold, Message, YesNoGold
+from evalkit.benchmarks.sources import Record
+from evalkit.config.settings import BenchmarkSettings
+from evalkit.schema import ChoiceGold, Example, Gold, Message, YesNoGold
 
 IDS: Literal["upstream", "content"] = "upstream"
 
 
-def unit(record: Record, config: Mapping[str, Any]) -> Unit | None:
+def unit(record: Record, settings: BenchmarkSettings) -> Unit | None:
     """The question of one row; None for a row without an answer. Raises UserError for a malformed row."""
     if not record.text("answer").strip():
         return None
@@ -34,9 +34,18 @@ def unit(record: Record, config: Mapping[str, Any]) -> Unit | None:
 
     def build() -> list[Example]:
         values = {"task": task, "context": context, "question": question, "options": options}
-        message = Message("user", render("ant_finance", config["prompt"], **values))
+        message = Message("user", render("ant_finance", settings.prompt, **values))
         return [
-            Example("ant_finance", name, (message,), gold, group, facets={"category": category, "task": task})
+            Example(
+                benchmark="ant_finance",
+                id=name,
+                messages=(message,),
+                gold=gold,
+                group=group,
+                facets={"category": category, "task": task},
+                question=question,
+                context=context,
+            )
         ]
 
     return Unit(name, group, 1, build)

@@ -12,20 +12,27 @@ Thoughts).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
 from typing import Any, Literal
 
-from evalkit.benchmarks import pages
+from evalkit.benchmarks import Unit
+from evalkit.benchmarks.finqa import gold_of, page_of, page_text, steps
 from evalkit.benchmarks.prompts import render
-from evalkit.benchmarks.records import Record
-from evalkit.benchmarks.sampling import Unit
-from evalkit.errors import UserError
-from evalkit.example import Example, Message, OwnAnswer
+from evalkit.benchmarks.sources import Record
+from evalkit.config.settings import BenchmarkSettings
+from evalkit.schema import Example, Message, OwnAnswer
 
 IDS: Literal["upstream", "content"] = "upstream"
+
+History = Literal["gold", "own", "last"]
+
+
+class Settings(BenchmarkSettings):
+    """configs/benchmark/convfinqa.yaml"""
+
+    history: History = "gold"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +47,12 @@ class Dialogue:
     values: list[float | bool]
 
 
-def unit(record: Record, config: Mapping[str, Any]) -> Unit:
+def unit(record: Record, settings: Settings) -> Unit:
     """One dialogue: an example per turn, or one in all under ``history=last``.
 
-    Raises UserError for a malformed record or an unknown history.
+    Raises UserError for a malformed record.
     """
-    history, prompt = config.get("history", "gold"), config["prompt"]
-    if history not in ("gold", "own", "last"):
-        raise UserError(f"benchmark.convfinqa.history={history}: choose gold, own or last")
+    history, prompt = settings.history, settings.prompt
     dialogue = _dialogue(record)
     size = 1 if history == "last" else len(dialogue.questions)
     return Unit(dialogue.id, dialogue.filename, size, partial(_build, dialogue, history, prompt))
@@ -64,7 +69,7 @@ def _dialogue(record: Record) -> Dialogue:
     if len(values) != len(questions):
         raise record.error("annotation.exe_ans_list", f"one answer for each of {len(questions)} questions")
     return Dialogue(
-        record.filled("id"), record.filled("filename"), pages.page(record), questions, programs, values
+        record.filled("id"), record.filled("filename"), page_of(record), questions, programs, values
     )
 
 
@@ -89,17 +94,23 @@ def _ask(dialogue: Dialogue, turn: int, history: str, prompt: str) -> Message:
 
 def _example(dialogue: Dialogue, turn: int, history: str, messages: list[Message | OwnAnswer]) -> Example:
     program = dialogue.programs[turn]
-    gold = pages.gold(
-        dialogue.values[turn], dialogue.page, question=dialogue.questions[turn], program=program
-    )
+    gold = gold_of(dialogue.values[turn], dialogue.page, question=dialogue.questions[turn], program=program)
     facets = {
         "depth": turn,
         "history": history,
         "kind": "double" if dialogue.id.startswith("Double") else "single",
-        "steps": pages.steps(program),
+        "steps": steps(program),
     }
     return Example(
-        "convfinqa", dialogue.id, tuple(messages), gold, dialogue.filename, turn=turn, facets=facets
+        benchmark="convfinqa",
+        id=dialogue.id,
+        messages=tuple(messages),
+        gold=gold,
+        group=dialogue.filename,
+        turn=turn,
+        facets=facets,
+        question=dialogue.questions[turn],
+        context=page_text(dialogue.page),
     )
 
 

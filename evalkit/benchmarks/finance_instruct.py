@@ -8,19 +8,20 @@ test ids was ever published, so ``subset`` freezes one by hash.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
 from functools import partial
-from typing import Any, Literal
+from typing import Literal
 
+from evalkit.benchmarks import Unit
 from evalkit.benchmarks.prompts import render
-from evalkit.benchmarks.records import Record
-from evalkit.benchmarks.sampling import Unit
-from evalkit.example import Example, Message, TextGold
+from evalkit.benchmarks.sources import Record
+from evalkit.config.settings import BenchmarkSettings
+from evalkit.schema import Example, Message, TextGold
 
 IDS: Literal["upstream", "content"] = "content"
+FREE_TEXT = True
 
 
-def unit(record: Record, config: Mapping[str, Any]) -> Unit | None:
+def unit(record: Record, settings: BenchmarkSettings) -> Unit | None:
     """The instruction of one row; None where the question or the reference is empty (the set is noisy).
 
     Raises UserError for a malformed row.
@@ -30,7 +31,7 @@ def unit(record: Record, config: Mapping[str, Any]) -> Unit | None:
     if not user or not assistant:
         return None
     name = hashlib.sha256("\0".join((system, user, assistant)).encode()).hexdigest()[:16]
-    return Unit(name, name, 1, partial(_build, name, system, user, assistant, config["prompt"]))
+    return Unit(name, name, 1, partial(_build, name, system, user, assistant, settings.prompt))
 
 
 def _column(record: Record, field: str) -> str:
@@ -42,4 +43,4 @@ def _column(record: Record, field: str) -> str:
 def _build(name: str, system: str, user: str, assistant: str, prompt: str) -> list[Example]:
     message = Message("user", render("finance_instruct", prompt, user=user))
     messages = (Message("system", system), message) if system else (message,)
-    return [Example("finance_instruct", name, messages, TextGold(assistant), name)]
+    return [Example("finance_instruct", name, messages, TextGold(assistant), name, question=user)]

@@ -1,21 +1,22 @@
-"""Prompt templates: files in benchmarks/<name>/, filled with upstream text that stays text."""
+"""Prompt templates: files in benchmarks/<name>/ or of the user's, filled with text that stays text."""
 
 from __future__ import annotations
 
 import hashlib
 from functools import cache
+from pathlib import Path
 
 from jinja2 import FileSystemLoader, StrictUndefined, TemplateError, TemplateNotFound
 from jinja2.sandbox import SandboxedEnvironment
 
-from evalkit.errors import UserError
-from evalkit.paths import BENCHMARKS
+from evalkit.files import BENCHMARKS
+from evalkit.schema import UserError
 
 
 @cache
-def _environment(benchmark: str) -> SandboxedEnvironment:
+def _environment(folder: Path) -> SandboxedEnvironment:
     return SandboxedEnvironment(
-        loader=FileSystemLoader(BENCHMARKS / benchmark),
+        loader=FileSystemLoader(folder),
         undefined=StrictUndefined,
         autoescape=False,  # a prompt is plain text, not HTML
         trim_blocks=True,
@@ -23,21 +24,27 @@ def _environment(benchmark: str) -> SandboxedEnvironment:
     )
 
 
+def _file(benchmark: str, template: str) -> Path:
+    """The bundled template of that name, or a file of the user's."""
+    bundled = BENCHMARKS / benchmark / template
+    own = Path(template).expanduser()
+    return own.absolute() if own.is_file() and not bundled.is_file() else bundled
+
+
 def render(benchmark: str, template: str, **values: object) -> str:
-    """The text of `benchmarks/<benchmark>/<template>` filled with `values`.
+    """The text of `benchmarks/<benchmark>/<template>`, or of the file `template`, filled with `values`.
 
     Values are inserted once and never read as a template: a tweet with `{{` keeps it. Raises UserError for a
     template that is missing or broken.
     """
     try:
-        return _environment(benchmark).get_template(template).render(**values)
+        file = _file(benchmark, template)
+        return _environment(file.parent).get_template(file.name).render(**values)
     except TemplateNotFound as error:
         raise UserError(_missing(benchmark, template)) from error
     except TemplateError as error:
         reason = " ".join(str(error).split())
-        raise UserError(
-            f"benchmarks/{benchmark}/{template}: the template cannot be rendered: {reason}"
-        ) from error
+        raise UserError(f"{template}: the template of {benchmark} cannot be rendered: {reason}") from error
 
 
 def fingerprint(benchmark: str, template: str) -> str:
@@ -46,10 +53,11 @@ def fingerprint(benchmark: str, template: str) -> str:
     Raises UserError where there is no such file.
     """
     try:
-        return hashlib.sha256((BENCHMARKS / benchmark / template).read_bytes()).hexdigest()
+        return hashlib.sha256(_file(benchmark, template).read_bytes()).hexdigest()
     except OSError as error:
         raise UserError(_missing(benchmark, template)) from error
 
 
 def _missing(benchmark: str, template: str) -> str:
-    return f"benchmark.{benchmark}.prompt={template}: no such template in {BENCHMARKS / benchmark}"
+    folder = BENCHMARKS / benchmark
+    return f"benchmark.{benchmark}.prompt={template}: no such file, and no such template in {folder}"

@@ -8,19 +8,19 @@ apart.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Literal
 
+from evalkit.benchmarks import Unit
 from evalkit.benchmarks.prompts import render
-from evalkit.benchmarks.records import Record
-from evalkit.benchmarks.sampling import Unit
-from evalkit.example import Example, LabelGold, Message
+from evalkit.benchmarks.sources import Record
+from evalkit.config.settings import BenchmarkSettings
+from evalkit.schema import Example, LabelGold, Message
 
 IDS: Literal["upstream", "content"] = "content"
 LABELS = ("bearish", "bullish", "neutral")
 
 
-def unit(record: Record, config: Mapping[str, Any]) -> Unit:
+def unit(record: Record, settings: BenchmarkSettings) -> Unit:
     """The tweet of one row, named by a hash of its content: upstream has no ids, and a subset keeps them.
 
     Raises UserError for a malformed row.
@@ -32,7 +32,8 @@ def unit(record: Record, config: Mapping[str, Any]) -> Unit:
     name = hashlib.sha256(f"{text}\0{label}".encode()).hexdigest()[:16]
 
     def build() -> list[Example]:
-        message = Message("user", render("tfns", config["prompt"], text=text))
-        return [Example("tfns", name, (message,), LabelGold(label, LABELS), name, facets={"label": label})]
+        message = Message("user", render("tfns", settings.prompt, text=text))
+        gold = LabelGold(label, LABELS)
+        return [Example("tfns", name, (message,), gold, name, facets={"label": label}, question=text)]
 
     return Unit(name, name, 1, build)

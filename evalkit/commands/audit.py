@@ -16,32 +16,26 @@ same models against the published one, and what else differs. Written as Markdow
 exit code: 0 done (findings are results), 2 wrong request
 """
 
-_SETTINGS = ("published", "results_dir")
-
 
 def main(arguments: Sequence[str]) -> int:
     from pathlib import Path
 
-    from evalkit.audit.against import against
-    from evalkit.audit.against import to_markdown as against_markdown
-    from evalkit.audit.audit import audit, to_markdown
-    from evalkit.audit.table import DEFAULT, read_table
-    from evalkit.errors import UserError
-    from evalkit.leaderboard.collect import collect
-    from evalkit.leaderboard.make import board_of
+    from evalkit.audit import audit_table, to_markdown
+    from evalkit.board.board import board_of, collect
+    from evalkit.board.published import against
+    from evalkit.board.published import published_differences as against_markdown
+    from evalkit.config.options import no_places, read_arguments
+    from evalkit.published import DEFAULT, read_table
+    from evalkit.schema import UserError
 
-    options = dict(argument.partition("=")[::2] for argument in arguments)
-    unknown = sorted(options.keys() - set(_SETTINGS))
-    if unknown:
-        known = ", ".join(f"{name}=..." for name in _SETTINGS)
-        raise UserError(f"audit: no such setting: '{unknown[0]}' ({known})")
-    table = read_table(options.get("published", DEFAULT))
-    results = Path(options.get("results_dir", "results"))
-    if "results_dir" in options and not results.is_dir():
+    given = no_places(read_arguments("audit", arguments, {"published": DEFAULT, "results_dir": ""}))
+    table = read_table(given.text("published"))
+    results = given.path("results_dir") or Path("results")
+    if given.text("results_dir") and not results.is_dir():
         raise UserError(f"audit: results_dir={results}: there is no such folder")
     found = collect(results, local=True)
-    board = board_of(found.records, [table], found.problems)
-    print(to_markdown(audit(table)))
+    board = board_of(found.runs, [table], found.problems)
+    print(to_markdown(audit_table(table)))
     print("### Measured against published\n")
     print(against_markdown(against(board, table), board.benchmarks), end="")
     return 0

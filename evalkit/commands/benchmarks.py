@@ -3,35 +3,115 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from evalkit.benchmarks.questions import Question
 
 HELP = """
 usage: evalkit benchmarks
+       evalkit benchmarks show FILE|NAME [KEY=VALUE ...]
 
 List the benchmarks that `benchmark=NAME` knows: split, size, licence, source. Each has a data card,
 benchmarks/<name>/README.md.
+
+show  what a set of your own becomes before anything is asked: which column is taken for what, how many
+      answers of each kind, and three prompts as the model gets them. A file (CSV, TSV, JSON, JSONL, Parquet,
+      Excel) or hf:OWNER/DATASET:SPLIT. Settings of the set: columns, answers, labels, language, prompt
+
+examples:
+  evalkit benchmarks show questions.csv
+  evalkit benchmarks show fragen.csv columns.question=Frage columns.answer=Antwort
+
+exit code: 0 done, 2 wrong request
 """
 
 
 def main(arguments: Sequence[str]) -> int:
-    from rich.table import Table
+    from evalkit.schema import UserError
 
-    from evalkit.config import compose, to_dict
-    from evalkit.errors import UserError
-    from evalkit.report.console import output_console
-
+    if arguments and arguments[0] == "show":
+        return _show(arguments[1:])
     if arguments:
-        raise UserError(f"benchmarks takes no arguments, got '{arguments[0]}'")
-    config = to_dict(compose(["data=sample"]))
-    table = Table("name", "title", "split", "records", "scored items", "licence", "source", box=None)
-    for name, benchmark in config["benchmark"].items():
-        table.add_row(
-            name,
-            str(benchmark["title"]),
-            str(benchmark["split"]),
-            f"{benchmark['records']:,}",
-            f"{benchmark['items']:,}",
-            str(benchmark["licence"]),
-            str(benchmark["source"]),
+        raise UserError(f"benchmarks: '{arguments[0]}': nothing, or show FILE")
+    return _list()
+
+
+_PROMPTS = 3
+_PROMPT_CHARS = 1_500
+
+
+def _show(arguments: Sequence[str]) -> int:
+    from collections import Counter
+
+    from evalkit.benchmarks.questions import Settings, prompt_of, questions, read_table
+    from evalkit.config.overrides import compose, to_dict
+    from evalkit.config.settings import read_questions
+    from evalkit.schema import UserError
+    from evalkit.text import output_console, printable
+
+    if not arguments or "=" in arguments[0]:
+        raise UserError("benchmarks show: name a file of questions: evalkit benchmarks show questions.csv")
+    what, *settings = arguments
+    name = next(iter(to_dict(compose(["data=sample", f"benchmark={what}"]))["benchmark"]))
+    words = ["data=sample", f"benchmark={what}", *(f"benchmark.{name}.{each}" for each in settings)]
+    block = read_questions(to_dict(compose(words))).benchmark[name]
+    if not isinstance(block, Settings):
+        raise UserError(
+            f"{what} is a benchmark of its own kind: see its data card, benchmarks/{name}/README.md"
         )
-    output_console().print(table)
+    table = read_table(block)
+    found = questions(block, table)
+    console = output_console()
+
+    def say(line: str) -> None:
+        console.print(printable(line, _PROMPT_CHARS), highlight=False, markup=False)
+
+    say(f"{name}: {len(table.records)} rows, {len(found)} with an answer")
+    columns = [f"{field} = {column}" for field, column in table.columns.items()]
+    options = [f"options = {', '.join(table.letters.values())}"] if table.letters else []
+    say("columns: " + "; ".join([*columns, *options]))
+    kinds = Counter(question.kind for question in found)
+    say("answers: " + ", ".join(f"{count} {kind}" for kind, count in kinds.most_common()))
+    if table.labels:
+        say("labels: " + ", ".join(table.labels))
+    if kinds["text"]:
+        say("free text is scored by a judge only: judge=local judge.model=NAME")
+    for question in _one_of_each(found)[:_PROMPTS]:
+        console.rule()
+        for line in prompt_of(question, block)[:_PROMPT_CHARS].splitlines():
+            say(line)
+        say(f"[{question.kind}; right: {question.answer}]")
+    return 0
+
+
+def _one_of_each(found: Sequence[Question]) -> list[Question]:
+    """The questions with one of each kind first."""
+    first = {question.kind: question for question in reversed(found)}
+    kinds = [question for question in found if first[question.kind] is question]
+    return [*kinds, *(question for question in found if question not in kinds)]
+
+
+def _list() -> int:
+    from evalkit.benchmarks import names
+    from evalkit.config.overrides import compose, to_dict
+    from evalkit.config.settings import read_questions
+    from evalkit.text import output_console, show_names
+
+    usual = list(read_questions(to_dict(compose(["data=sample"]))).benchmark)
+    others = [name for name in names() if name not in usual]
+    every = ",".join([*usual, *others])
+    settings = read_questions(to_dict(compose(["data=sample", f"benchmark=[{every}]"])))
+    rows = [
+        (
+            name,
+            each.title,
+            each.split,
+            *("-" if count is None else f"{count:,}" for count in (each.records, each.items)),
+            *(each.licence or "-", each.source or "-"),
+        )
+        for name, each in settings.benchmark.items()
+    ]
+    header = ("name", "title", "split", "records", "scored items", "licence", "source")
+    show_names(output_console(), "", header, rows)
     return 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from evalkit.exports import exporter, formats
+from evalkit.export import exporter, formats
 
 
 def _summary(name: str) -> str:
@@ -12,9 +12,10 @@ def _summary(name: str) -> str:
 
 
 HELP = f"""
-usage: evalkit export FORMAT RUN_DIR|RECORD.jsonl.gz... OUT_DIR
+usage: evalkit export FORMAT RUN... OUT_DIR
 
-Write finished runs, from their records, for other tools. Nothing is run and nothing leaves this machine.
+Write finished runs, from their records, for other tools. A RUN is a folder, a record that `evalkit keep`
+made, a model's name or `last`. Nothing is run and nothing leaves this machine.
 
   evalkit export latex results/records/*/*.jsonl.gz paper/
   evalkit export lm_eval results/runs/fin-r1-q4_k/greedy-hub-all-1a2b3c4d exported/
@@ -23,8 +24,8 @@ formats:
 {chr(10).join(f"  {name:<17}{_summary(name)}" for name in formats())}
 
 latex and markdown make one table of all the runs; the others make files for each run.
-Same records, same bytes: files hold the time of the run and no other. Accuracy is under the default rule
-`financial` unless the format has room for more.
+Same records, same bytes: files hold the time of the run and no other. Accuracy is under each
+benchmark's own rule unless the format has room for more.
 
 exit code: 0 done, 2 wrong request
 """
@@ -33,9 +34,10 @@ exit code: 0 done, 2 wrong request
 def main(arguments: Sequence[str]) -> int:
     from pathlib import Path
 
-    from evalkit.errors import UserError
-    from evalkit.exports.common.load import load
-    from evalkit.records.file import FILE
+    from evalkit.export import load_runs
+    from evalkit.run.find import find_run
+    from evalkit.run.record import RECORD_FILE
+    from evalkit.schema import UserError
 
     if len(arguments) < 3:
         raise UserError(
@@ -44,9 +46,9 @@ def main(arguments: Sequence[str]) -> int:
         )
     format_, *runs, last = arguments
     chosen, out = exporter(format_), Path(last)
-    if (out / FILE).exists() or (out.exists() and not out.is_dir()):
+    if (out / RECORD_FILE).exists() or (out.exists() and not out.is_dir()):
         raise UserError(f"export: {out} is a run or a file; give a folder for the exported files last")
-    written = chosen.export(load(Path(run) for run in runs), out)
+    written = chosen.export(load_runs(find_run(run) for run in runs), out)
     for path in written:
         print(path)
     return 0

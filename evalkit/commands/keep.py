@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 HELP = """
-usage: evalkit keep RUN_DIR|SWEEP_DIR... [results_dir=results] [partial=true]
+usage: evalkit keep RUN|SWEEP_DIR... [results_dir=results] [partial=true]
 
 Copy what the leaderboard needs of finished runs and sweeps to where a repository keeps it:
   a run's record.jsonl.gz     to results/records/<model>/<run id>.jsonl.gz
@@ -28,16 +28,17 @@ _SETTINGS = {"results_dir": "results", "partial": "false"}
 def main(arguments: Sequence[str]) -> int:
     from pathlib import Path
 
-    from evalkit.errors import UserError
-    from evalkit.leaderboard.keep import copy_of, write
-    from evalkit.leaderboard.options import options_of, truth
+    from evalkit.board.board import copy_of, write
+    from evalkit.config.options import read_arguments
+    from evalkit.run.find import find_run
+    from evalkit.schema import UserError
+    from evalkit.sweep.record import FILE
 
-    given = [argument for argument in arguments if argument.partition("=")[0] in _SETTINGS]
-    folders = [Path(argument) for argument in arguments if argument not in given]
-    options = options_of("keep", given, _SETTINGS)
+    given = read_arguments("keep", arguments, _SETTINGS)
+    folders = [find_run(place, also=(FILE,)) for place in given.places]
     if not folders:
         raise UserError("keep: give the folders of runs or sweeps: evalkit keep RUN_DIR...")
-    results, partial = Path(options["results_dir"]), truth("keep", "partial", options["partial"])
+    results, partial = Path(given.text("results_dir")), given.truth("partial")
     copies = [copy_of(folder, results, partial=partial) for folder in folders]
     for copy in copies:
         print(f"{write(copy)}: {copy.target}")

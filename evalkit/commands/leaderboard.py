@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from evalkit.leaderboard.choose import RULE
+from evalkit.board import RULE
 
 if TYPE_CHECKING:
-    from evalkit.leaderboard.board import Problem
-    from evalkit.leaderboard.place import Stale
+    from evalkit.board.board import Problem
+    from evalkit.board.build import Stale
+
 
 _TEXT = """
 usage: evalkit leaderboard [results_dir=results] [local=false] [--check]
@@ -39,19 +40,17 @@ _SETTINGS = {"results_dir": "results", "local": "true"}
 
 
 def main(arguments: Sequence[str]) -> int:
-    from evalkit.errors import UserError
-    from evalkit.leaderboard.options import options_of, truth
+    from evalkit.config.options import no_places, read_arguments
+    from evalkit.schema import UserError
 
     check = "--check" in arguments
-    options = options_of(
-        "leaderboard", [argument for argument in arguments if argument != "--check"], _SETTINGS
-    )
-    results, local = Path(options["results_dir"]), truth("leaderboard", "local", options["local"])
+    rest = [argument for argument in arguments if argument != "--check"]
+    given = no_places(read_arguments("leaderboard", rest, _SETTINGS))
+    results, local = Path(given.text("results_dir")), given.truth("local")
     if not results.is_dir():
         raise UserError(f"leaderboard: no folder {results}: run something first, or give results_dir=DIR")
 
-    from evalkit.leaderboard.build import build
-    from evalkit.leaderboard.place import stale_files, update
+    from evalkit.board.build import build, stale_files, update
 
     files, problems = build(results, local=local)
     stale = stale_files(results, files)
@@ -77,7 +76,7 @@ def _warn(results: Path, problems: Sequence[Problem]) -> bool:
     """Names what is not shown, on standard error; returns whether anything could not be read."""
     import sys
 
-    from evalkit.compare.wording import printable
+    from evalkit.text import printable
 
     for problem in problems:
         what = "could not be read and is left out" if problem.kind == "unreadable" else "is left out"

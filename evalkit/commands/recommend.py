@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from evalkit.sweep.record import Sweep
+
 
 HELP = """
 usage: evalkit recommend memory=SIZE [context=N] [slots=N] [headroom=SIZE] [sweep=NAME|PATH] [results_dir=DIR]
@@ -32,64 +33,43 @@ The verdict is that on the average over the benchmarks.
 exit code: 0 done, 2 wrong request, or no file fits
 """
 
-_SETTINGS = ("memory", "context", "slots", "headroom", "sweep", "results_dir")
+_DEFAULTS = {
+    "memory": "",
+    "context": "",
+    "slots": "",
+    "headroom": "",
+    "sweep": "",
+    "results_dir": "results",
+}
 
 
 def main(arguments: Sequence[str]) -> int:
-    from evalkit.errors import UserError
-    from evalkit.report.console import output_console
-    from evalkit.report.recommendation import parts
+    from evalkit.config.options import no_places, read_arguments
+    from evalkit.report.sweep import recommendation_parts
+    from evalkit.schema import UserError
     from evalkit.sweep.recommend import recommend
-    from evalkit.sweep.sizes import parse_size
+    from evalkit.text import output_console, parse_size
 
-    options = _options(arguments)
-    if "memory" not in options:
+    given = no_places(read_arguments("recommend", arguments, _DEFAULTS))
+    if not given.text("memory"):
         raise UserError("recommend: say how much memory there is: evalkit recommend memory=6GiB")
-    memory = parse_size(options["memory"], "memory")
-    if "headroom" in options:
-        memory -= parse_size(options["headroom"], "headroom")
+    memory = parse_size(given.text("memory"), "memory")
+    if given.text("headroom"):
+        memory -= parse_size(given.text("headroom"), "headroom")
     if memory <= 0:
         raise UserError("recommend: headroom leaves nothing of memory: give less headroom")
-    context, slots = (_count(options, key) for key in ("context", "slots"))
-    sweep = _sweep(options.get("sweep"), Path(options.get("results_dir", "results")))
+    context, slots = given.optional_whole("context"), given.optional_whole("slots")
+    sweep = _sweep(given.text("sweep") or None, Path(given.text("results_dir")))
     found = recommend(sweep, memory, context=context, slots=slots)
     console = output_console()
-    for part in parts(sweep, found):
+    for part in recommendation_parts(sweep, found):
         console.print(part)
     return 0
 
 
-def _options(arguments: Sequence[str]) -> dict[str, str]:
-    from evalkit.errors import UserError, nearest
-
-    options: dict[str, str] = {}
-    for argument in arguments:
-        key, equals, value = argument.partition("=")
-        if key not in _SETTINGS or not equals or not value:
-            known = ", ".join(f"{name}=" for name in _SETTINGS)
-            raise UserError(
-                f"recommend: no such setting: {argument[:60]!a}.{nearest(key, _SETTINGS)} ({known})"
-            )
-        if key in options:
-            raise UserError(f"recommend: {key} is given twice")
-        options[key] = value
-    return options
-
-
-def _count(options: Mapping[str, str], key: str) -> int | None:
-    from evalkit.errors import UserError
-
-    text = options.get(key)
-    if text is None:
-        return None
-    if not (text.isascii() and text.isdigit() and len(text) < 10 and int(text) > 0):
-        raise UserError(f"recommend: {key}={text[:40]!a} must be a whole number above 0")
-    return int(text)
-
-
 def _sweep(given: str | None, results: Path) -> Sweep:
     """The sweep that was named by path or by name, or the only one there is."""
-    from evalkit.errors import UserError, nearest
+    from evalkit.schema import UserError, nearest
     from evalkit.sweep.record import FILE, read_sweep
 
     if given is not None and (Path(given).is_file() or (Path(given) / FILE).is_file()):

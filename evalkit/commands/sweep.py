@@ -2,32 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from evalkit.commands.run import LEFT_OUT
+from evalkit.run.folder import Finished
+
+if TYPE_CHECKING:
+    from evalkit.sweep.plan import Plan
 
 HELP = """
-usage: evalkit sweep +sweep=NAME [KEY=VALUE ...]
-       evalkit sweep +model=A,B,C [KEY=VALUE ...]
+usage: evalkit sweep A.gguf B.gguf ... [reference=A.gguf] [KEY=VALUE ...]
+       evalkit sweep NAME [KEY=VALUE ...]
 
 Run every member on the same examples, one after the other; measure what each costs (memory, load time,
 speed, file); compare each with the reference example by example; write the report and the curves. Called
 again after any interruption, the same command goes on where it stopped. A member that fails is reported,
 and the others go on.
 
-  +sweep=NAME              fin-r1-quants: the eleven GGUF files of Fin-R1
+  A B ...                  files, names that `evalkit models` lists, hf:OWNER/REPO/FILE, URLs, in any mix
+  NAME                     fin-r1-quants: the eleven GGUF files of Fin-R1
                            smollm2-ladder: the same recipes built from a tiny model, to try it all
-                           custom: with sweep.members=[A,B], names that `evalkit models` lists
-  sweep.reference=NAME     what the others are compared with (default: the highest precision)
+  reference=A              what the others are compared with: file or name (default: the highest precision)
   sweep.margin=2           points of accuracy that may be lost and still be "as good"
-  sweep.noise=[repeat]     the reference against itself: repeat, slots; [] for none
+  sweep.noise=repeat,slots  the reference against itself (default: both); none
   sweep.delete_weights=true  remove each member's file after use: at most two are on disk at once
+  plan=true                say what every member takes, and start nothing
+  judge=local|endpoint     a judge for free text, the same for all: see `evalkit judge run --help`
   strict=true              refuse a file whose tensors contradict the recipe that it claims
   sweep.dir=PATH           default: results/sweeps/NAME/<id>
-  ...                      everything that `evalkit run` takes; a list (backend.slots=1,4) makes members
+  ...                      everything that `evalkit run` takes; several values (backend.slots=1,4): members
 
 examples:
-  evalkit sweep +sweep=smollm2-ladder data=sample benchmark=[finqa,tfns]
-  evalkit sweep +sweep=fin-r1-quants limit=1000 sweep.delete_weights=true
-  evalkit sweep +model=fin-r1-q4_k,fin-r1-q6_k benchmark=[finqa] limit=200
+  evalkit sweep A.gguf B.gguf benchmark=finqa,tfns limit=50
+  evalkit sweep smollm2-ladder data=sample benchmark=finqa,tfns
+  evalkit sweep fin-r1-quants limit=1000 sweep.delete_weights=true
 
 exit code: 0 done, 1 finished but a member failed or lacks answers, 2 wrong request, 130 interrupted
 """
@@ -36,8 +45,41 @@ exit code: 0 done, 1 finished but a member failed or lacks answers, 2 wrong requ
 def main(arguments: Sequence[str]) -> int:
     from rich.console import Console
 
-    from evalkit.report.console import output_console
+    from evalkit.report.run import write_reports
+    from evalkit.report.sweep import sweep_terminal, write_sweep
+    from evalkit.schema import DEFAULT
     from evalkit.sweep.plan import plan
-    from evalkit.sweep.run import run_sweep
+    from evalkit.sweep.runner import run_sweep
+    from evalkit.text import output_console, show_lines
 
-    return run_sweep(plan(arguments), Console(stderr=True), output_console())
+    def report(finished: Finished) -> None:
+        write_reports(finished, DEFAULT)
+
+    planned, output, messages = plan(arguments), output_console(), Console(stderr=True)
+    if planned.left_out:
+        show_lines(messages, [LEFT_OUT.format(", ".join(planned.left_out))])
+    if any(member.settings.plan for member in planned.members):
+        show_lines(output, _plan_lines(planned))
+        return 0
+    sweep = run_sweep(planned, report, write_sweep, messages)
+    output.print(sweep_terminal(sweep, output.width))
+    output.print(f"report and curves: {planned.folder / 'report.md'}", highlight=False, soft_wrap=True)
+    return int(any(member.status != "done" for member in sweep.members))
+
+
+def _plan_lines(plan: Plan) -> Iterator[str]:
+    """What each member would take; of all together what is known."""
+    from evalkit.run.runner import planned
+    from evalkit.text import duration, file_size
+
+    seconds, download, unknown = 0.0, 0, 0
+    yield f"{len(plan.members)} members into {plan.folder}"
+    for member in plan.members:
+        expected = planned(member.settings)
+        yield member.title
+        yield from expected.lines() if expected.questions else ["already complete"]
+        download += expected.download or 0
+        seconds += expected.seconds or 0.0
+        unknown += expected.seconds is None and bool(expected.questions)
+    time = f"about {duration(seconds)} here" if not unknown else f"time of {unknown} not known yet"
+    yield f"in all: {file_size(download)} to download, {time}"

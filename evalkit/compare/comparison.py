@@ -1,79 +1,348 @@
-"""What a paired comparison of a candidate with its reference says: plain data, as sweep.json keeps it."""
+"""Two runs, compared: accuracies, flips, tests, costs, and a verdict per benchmark over a whole family."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
+from operator import attrgetter
 
-AVERAGE = "average"
-"""In place of a benchmark's name: the plain mean over the benchmarks."""
-
-VerdictKind = Literal["as_good", "worse", "better", "unresolved"]
-
-
-@dataclass(frozen=True, slots=True)
-class Estimate:
-    """A mean with its standard error and 95 % interval over `n` items in `clusters` clusters.
-
-    Accuracies and their differences are fractions of 1. `error` is None where nothing can be estimated
-    (fewer than two clusters); the interval is then the widest possible one.
-    """
-
-    value: float
-    error: float | None
-    low: float
-    high: float
-    n: int
-    clusters: int
+from evalkit.compare.pairs import Pair, PairedBenchmark, pair
+from evalkit.flips import Flip, GradedAnswer, count_flips, flips_of, only_answer
+from evalkit.run.info import Run
+from evalkit.schema import AVERAGE, Comparison, Estimate, Flips, Item, Verdict
+from evalkit.scoring import get_rule
+from evalkit.stats.intervals import average_estimate
+from evalkit.stats.paired import (
+    detectable_difference,
+    holm,
+    mcnemar_exact,
+    mean_estimate,
+    p_difference,
+    p_non_inferior,
+    paired_difference,
+    verdict,
+)
 
 
 @dataclass(frozen=True, slots=True)
-class Flips:
-    """Items whose verdict or answer changed (arXiv 2407.09141), counted over single-sample items.
+class RunCost:
+    """What a run cost; None where it could not be measured (outputs made elsewhere).
 
-    `wrong_to_other_wrong`: both wrong, with different extracted answers.
+    Sizes in bytes. Speeds are those of one slot over the run; loading is that of the engine's last start.
     """
 
-    right_to_wrong: int
-    wrong_to_right: int
-    wrong_to_other_wrong: int
-    n: int
+    file_bytes: int | None
+    peak_memory_bytes: int | None
+    peak_gpu_memory_bytes: int | None
+    load_seconds: float | None
+    prefill_tokens_per_second: float | None
+    decode_tokens_per_second: float | None
+    tokens_per_answer: float | None
+    wall_seconds: float | None
+
+
+_SHOWN = {
+    "file_bytes": ("file, GB", 1e9),
+    "peak_memory_bytes": ("peak memory, GiB", 2**30),
+    "peak_gpu_memory_bytes": ("peak GPU memory, GiB", 2**30),
+    "load_seconds": ("loading, s", 1),
+    "prefill_tokens_per_second": ("prefill, tokens/s", 1),
+    "decode_tokens_per_second": ("decoding, tokens/s", 1),
+    "tokens_per_answer": ("tokens per answer", 1),
+    "wall_seconds": ("whole run, s", 1),
+}
+
+
+def costs(run: Run) -> RunCost:
+    """What a run cost."""
+    measured, engine = run.info.measured, run.info.engine
+    tokens = [
+        sample.completion_tokens
+        for item in run.items
+        for sample in item.samples
+        if sample.completion_tokens is not None
+    ]
+    found = RunCost(
+        file_bytes=engine.weights.size_bytes if engine.weights else None,
+        peak_memory_bytes=measured.peak_memory_bytes,
+        peak_gpu_memory_bytes=measured.peak_gpu_memory_bytes,
+        load_seconds=engine.load_seconds,
+        prefill_tokens_per_second=measured.prefill_tokens_per_second,
+        decode_tokens_per_second=measured.decode_tokens_per_second,
+        tokens_per_answer=statistics.fmean(tokens) if tokens else None,
+        wall_seconds=measured.wall_seconds,
+    )
+    # An engine that never served has 0 seconds behind it: that is no measurement.
+    return RunCost(*(getattr(found, each.name) or None for each in fields(found)))
+
+
+def cost_rows(reference: Run, candidate: Run) -> list[tuple[str, str, str]]:
+    """Name, the reference's figure, the candidate's; without figures that neither has."""
+    theirs, ours = costs(reference), costs(candidate)
+    return [
+        (label, _text(getattr(theirs, name), unit), _text(getattr(ours, name), unit))
+        for name, (label, unit) in _SHOWN.items()
+        if getattr(theirs, name) is not None or getattr(ours, name) is not None
+    ]
+
+
+def _text(figure: float | None, unit: float) -> str:
+    if figure is None:
+        return "-"
+    return f"{figure / unit:,.0f}" if figure / unit >= 1000 else f"{figure / unit:.2f}"
+
+
+# As run.json calls them, and where a `RunInfo` has them.
+_WHAT_ELSE = {
+    "engine.engine": "engine.engine",
+    "engine.build": "engine.build",
+    "engine.chat_template_sha256": "engine.chat_template_sha256",
+    "engine.flash_attention": "engine.flash_attention",
+    "engine.slots": "engine.slots",
+    "engine.gpu_layers": "engine.gpu_layers",
+    "sampling.max_tokens": "generation.max_tokens",
+    "protocol.samples": "protocol.samples",
+    "evalkit.version": "evalkit.version",
+    "hardware.cpu": "hardware.cpu",
+    "hardware.cores": "hardware.cores",
+}
+
+
+def comparisons(pairs: Sequence[PairedBenchmark], margin: float) -> list[Comparison]:
+    """One comparison per benchmark with scored pairs, then their average if there are several.
+
+    Not judged yet: adjusted p-values are None and the verdict is unresolved until `judged` has seen the whole
+    family.
+
+    Args:
+        margin: the loss that must be excluded, a fraction of 1.
+    """
+    found = [_benchmark(paired, margin) for paired in pairs if paired.pairs]
+    return [*found, _average(found, margin)] if len(found) > 1 else found
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """The conclusion at the margin, after Holm's correction over the family it was tested in.
+class RunComparison:
+    """A comparison of `candidate` with `reference`; ``margin`` is a fraction of 1.
 
-    `as_good`: not worse than the reference by `margin` or more. `needed_n`: items that would probably settle
-    an `unresolved` one, None otherwise or if it cannot be told.
+    `rule`: the one that was asked for, or those that count. ``differences``: see `other_differences`.
+    ``same_weights``: both ran one file, so what differs is noise.
     """
 
-    kind: VerdictKind
-    needed_n: int | None = None
+    reference: Run
+    candidate: Run
+    rule: str
+    margin: float
+    pairs: list[PairedBenchmark]
+    comparisons: list[Comparison]
+    differences: list[tuple[str, object, object]]
+    same_weights: bool
+
+    @property
+    def failed(self) -> int:
+        """Examples without an answer on a side."""
+        return sum(benchmark.failed for benchmark in self.pairs)
+
+    @property
+    def flips(self) -> list[Flip]:
+        """The examples that flipped, in the reference's order."""
+        return [flip for paired in self.pairs for flip in flips_of(_answers(paired))]
 
 
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """One candidate against the reference on one benchmark, or on the average of several.
+def compare(reference: Run, candidate: Run, rule: str | None, margin: float) -> RunComparison:
+    """Compare two runs on the examples that both have.
 
-    `difference` is candidate - reference. `tokens` (answer length in tokens) and `truncated` (share of
-    answers cut at the limit) are differences too. p-values are before (`p_*`) and after Holm
-    (`adjusted_p_*`): `p_difference` two-sided against no difference, `p_non_inferior` one-sided against a
-    loss of at least the margin. `p_mcnemar` is the exact test, None unless every item has one right-or-wrong
-    answer on both sides. `detectable`: the smallest true difference that this n would show with power 0.8.
+    Args:
+        rule: None: the one that counts in the reference, by benchmark.
+
+    Raises:
+        UserError: no such rule, or the two cannot be compared (see `pairs.pair`).
     """
+    if rule is not None:
+        get_rule(rule)
+    pairs = pair(candidate, reference, rule=rule, same_examples=False)
+    [found] = judged([comparisons(pairs, margin)], margin)
+    counting = dict.fromkeys(reference.info.benchmarks[each.benchmark].rule for each in pairs)
+    weights = reference.info.engine.weights_sha256
+    return RunComparison(
+        reference=reference,
+        candidate=candidate,
+        rule=rule or ", ".join(counting),
+        margin=margin,
+        pairs=pairs,
+        comparisons=found,
+        differences=other_differences(candidate, reference),
+        same_weights=weights is not None and weights == candidate.info.engine.weights_sha256,
+    )
 
-    benchmark: str
-    candidate: Estimate
-    reference: Estimate
-    difference: Estimate
-    flips: Flips | None
-    tokens: Estimate | None
-    truncated: Estimate | None
-    p_mcnemar: float | None
-    p_difference: float | None
-    p_non_inferior: float | None
-    adjusted_p_difference: float | None
-    adjusted_p_non_inferior: float | None
-    detectable: float | None
-    verdict: Verdict
+
+def other_differences(candidate: Run, reference: Run) -> list[tuple[str, object, object]]:
+    """Settings that differ and that the reader must know of, though they are no reason to refuse.
+
+    Two files of one model may carry different chat templates, two engines may build different prompts from
+    them, and other slots give other batches: all that belongs to what was run, and can explain a difference.
+
+    Returns:
+        The setting's name in run.json, the reference's value, the candidate's.
+    """
+    values = [
+        (name, attrgetter(place)(reference.info), attrgetter(place)(candidate.info))
+        for name, place in _WHAT_ELSE.items()
+    ]
+    return [each for each in values if each[1] != each[2]]
+
+
+def _answers(paired: PairedBenchmark) -> list[tuple[GradedAnswer, GradedAnswer]]:
+    """The reference's and the candidate's answer to each example with one, judged, on both sides."""
+    found = [
+        (only_answer(reference, paired.rule), only_answer(candidate, paired.rule))
+        for candidate, reference in paired.pairs
+    ]
+    return [(before, after) for before, after in found if before is not None and after is not None]
+
+
+_NOT_JUDGED = Verdict("unresolved")
+
+
+def judged(family: Sequence[Sequence[Comparison]], margin: float) -> list[list[Comparison]]:
+    """The comparisons of all members with one reference, corrected by Holm's method, with their verdicts.
+
+    All members x benchmarks are one family, in which differences and non-inferiority are two sets of
+    hypotheses, each corrected by itself: a verdict rests on one or the other. The average rows are a family
+    of their own over the members: they are the headline, and not a further benchmark.
+
+    Args:
+        family: per member, what `comparisons` found.
+        margin: as there.
+    """
+    flat = [comparison for member in family for comparison in member]
+    for of_average in (False, True):
+        places = [at for at, each in enumerate(flat) if (each.benchmark == AVERAGE) is of_average]
+        different = holm([flat[at].p_difference for at in places])
+        non_inferior = holm([flat[at].p_non_inferior for at in places])
+        tests = max(1, sum(p is not None for p in different))
+        for at, p_different, p_as_good in zip(places, different, non_inferior, strict=True):
+            flat[at] = replace(
+                flat[at],
+                adjusted_p_difference=p_different,
+                adjusted_p_non_inferior=p_as_good,
+                verdict=verdict(flat[at].difference, p_different, p_as_good, margin, family=tests),
+            )
+    rest = iter(flat)
+    return [[next(rest) for _ in member] for member in family]
+
+
+def _benchmark(paired: PairedBenchmark, margin: float) -> Comparison:
+    pairs = paired.pairs
+    clusters = [reference.group for _, reference in pairs]
+    ours = [value for item, _ in pairs if (value := item.value(paired.rule)) is not None]
+    theirs = [value for _, item in pairs if (value := item.value(paired.rule)) is not None]
+    counted = count_flips(_answers(paired))
+    flips = counted if counted.n else None
+    return _tested(
+        benchmark=paired.benchmark,
+        candidate=mean_estimate(ours, clusters),
+        reference=mean_estimate(theirs, clusters),
+        difference=paired_difference(ours, theirs, clusters),
+        flips=flips,
+        tokens=_paired(pairs, _tokens, bounded=False),
+        truncated=_paired(pairs, _truncated, bounded=True),
+        p_mcnemar=_mcnemar(flips, len(pairs)),
+        margin=margin,
+    )
+
+
+def _average(parts: Sequence[Comparison], margin: float) -> Comparison:
+    """The plain mean over the benchmarks, whatever their sizes; flips are added up."""
+    tokens = [part.tokens for part in parts if part.tokens]
+    truncated = [part.truncated for part in parts if part.truncated]
+    flips = [part.flips for part in parts if part.flips]
+    return _tested(
+        benchmark=AVERAGE,
+        candidate=average_estimate([part.candidate for part in parts]),
+        reference=average_estimate([part.reference for part in parts]),
+        difference=average_estimate([part.difference for part in parts]),
+        flips=_added_up(flips) if len(flips) == len(parts) else None,
+        tokens=average_estimate(tokens) if len(tokens) == len(parts) else None,
+        truncated=average_estimate(truncated) if len(truncated) == len(parts) else None,
+        p_mcnemar=None,
+        margin=margin,
+    )
+
+
+def _tested(
+    *,
+    benchmark: str,
+    candidate: Estimate,
+    reference: Estimate,
+    difference: Estimate,
+    flips: Flips | None,
+    tokens: Estimate | None,
+    truncated: Estimate | None,
+    p_mcnemar: float | None,
+    margin: float,
+) -> Comparison:
+    return Comparison(
+        benchmark=benchmark,
+        candidate=candidate,
+        reference=reference,
+        difference=difference,
+        flips=flips,
+        tokens=tokens,
+        truncated=truncated,
+        p_mcnemar=p_mcnemar,
+        p_difference=p_difference(difference),
+        p_non_inferior=p_non_inferior(difference, margin),
+        adjusted_p_difference=None,
+        adjusted_p_non_inferior=None,
+        detectable=detectable_difference(difference),
+        verdict=_NOT_JUDGED,
+    )
+
+
+def _mcnemar(flips: Flips | None, n: int) -> float | None:
+    if flips is None or flips.n < n:
+        return None
+    return mcnemar_exact(flips.right_to_wrong, flips.wrong_to_right)
+
+
+def _added_up(flips: Sequence[Flips]) -> Flips:
+    return Flips(
+        right_to_wrong=sum(each.right_to_wrong for each in flips),
+        wrong_to_right=sum(each.wrong_to_right for each in flips),
+        wrong_to_other_wrong=sum(each.wrong_to_other_wrong for each in flips),
+        n=sum(each.n for each in flips),
+    )
+
+
+def _paired(pairs: Sequence[Pair], of: Callable[[Item], float | None], *, bounded: bool) -> Estimate | None:
+    """The paired difference of a figure over the items for which both sides have it; None if none do.
+
+    Also None where its interval would be infinite (unbounded, one cluster): JSON has no infinity.
+    """
+    ours: list[float] = []
+    theirs: list[float] = []
+    clusters: list[str] = []
+    for candidate, reference in pairs:
+        mine, other = of(candidate), of(reference)
+        if mine is not None and other is not None:
+            ours.append(mine)
+            theirs.append(other)
+            clusters.append(reference.group)
+    if not ours or (not bounded and len(set(clusters)) < 2):
+        return None
+    return paired_difference(ours, theirs, clusters, bounded=bounded)
+
+
+def _tokens(item: Item) -> float | None:
+    """Tokens of the answer, the mean over its samples; None where the engine did not count them."""
+    counts = [sample.completion_tokens for sample in item.samples if sample.error is None]
+    known = [count for count in counts if count is not None]
+    return statistics.fmean(known) if known and len(known) == len(counts) else None
+
+
+def _truncated(item: Item) -> float | None:
+    """The share of an item's answers that stopped at the token limit."""
+    answered = [sample.cut_off for sample in item.samples if sample.error is None]
+    return statistics.fmean(answered) if answered else None

@@ -13,11 +13,9 @@ import importlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from evalkit.benchmarks.readers import read
-from evalkit.benchmarks.records import Record, describe
-from evalkit.errors import UserError
-from evalkit.importers.common.fields import is_count, item_id, item_turn
-from evalkit.importers.common.outputs import LeftOut, Output, Settings
+from evalkit.benchmarks.sources import Record, describe, read
+from evalkit.importers import LeftOut, Output, Settings, is_count, item_id, item_turn
+from evalkit.schema import UserError
 
 _TURNS = ("doc.turn", "doc.annotation.turn_ind")
 

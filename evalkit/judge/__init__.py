@@ -1,1 +1,1 @@
-"""An LLM as judge, and how wrong it is: prompts, verdicts, canaries, calibration."""
+"""A language model as judge, and how wrong it is: prompts, verdicts, canaries, calibration, labels."""

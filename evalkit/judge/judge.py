@@ -1,25 +1,144 @@
-"""Any engine as a judge: cases in, judgements out, each reply kept before it counts."""
+"""Any engine as a judge: the answers of a run as cases, put before it, and its rulings.
+
+`population` says which answers of a run can be judged, and what the default rule says of each. A case is
+asked as one prompt in one form of reply, under sampling settings of its own; these and the judge's identity
+are the key of its ruling. Each reply is in the verdict cache, on disk, before it counts: nothing is judged
+twice, not even after a kill.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+import hashlib
+import json
+import sqlite3
+from collections import Counter, deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self
 
-from evalkit.backends.budget import Budget, BudgetSpent, Prices, read_prices
-from evalkit.backends.engine import CONTEXT_OVERFLOW, Completion, Engine, EngineUnusable
-from evalkit.judge.cache import Kept, VerdictCache
-from evalkit.judge.case import BrokenReply, Case, ErrorKind, Judgement, Ruling
-from evalkit.judge.contract import Form
-from evalkit.judge.prompt import templates_fingerprint
-from evalkit.judge.question import Question, question_of
-from evalkit.judge.settings import JudgeSettings
-from evalkit.runner.ask import Asker, together
-from evalkit.runner.clock import EngineClock
+from evalkit.config.judge import JudgeSettings
+from evalkit.engines import Engine
+from evalkit.engines.limits import Budget, BudgetSpent, Prices, read_prices
+from evalkit.files import cache_dir
+from evalkit.judge.prompt import BrokenReply, Case, Prompt, prompt_of, templates_fingerprint
+from evalkit.run.folder import Finished
+from evalkit.run.judgements import answered, needs_judge
+from evalkit.run.schedule import Asker, EngineClock, together
+from evalkit.run.scoring import ScoredAnswer, output_of, scored_answers
+from evalkit.schema import (
+    CONTEXT_OVERFLOW,
+    ChoiceGold,
+    Completion,
+    EngineUnusable,
+    ErrorKind,
+    Example,
+    Form,
+    GenerationSettings,
+    Gold,
+    Judgement,
+    Language,
+    Message,
+    Name,
+    Ruling,
+    TextGold,
+    UserError,
+    gold_text,
+)
 
-_SEES_TO_SCHEMAS = ("llama.cpp", "vLLM")
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """One answer that can be judged.
+
+    ``key`` is its generation's, so a label with the same key was made on exactly this answer. ``rule`` is the
+    default rule's verdict, None where that cannot decide. ``kind`` is the kind of answer asked for.
+    """
+
+    name: Name
+    key: str
+    group: str
+    kind: str
+    case: Case
+    rule: bool | None
+    extracted: str
+
+    @property
+    def benchmark(self) -> str:
+        return self.name[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Population:
+    """A run's answers by benchmark. ``unanswered`` counts outputs without any text after the reasoning.
+
+    Those need no judge: without an answer there is nothing right about them.
+    """
+
+    model: str
+    subjects: dict[str, list[Subject]]
+    unanswered: Counter[str]
+
+
+def population(finished: Finished, benchmark: str | None = None) -> Population:
+    """The answers of a run, of all benchmarks or of one, in the run's order.
+
+    Raises:
+        UserError: the run has no such benchmark, or no answer.
+    """
+    if benchmark is not None and benchmark not in finished.data:
+        raise UserError(f"{finished.path} has no benchmark '{benchmark}': it has {', '.join(finished.data)}")
+    data = finished.data if benchmark is None else {benchmark: finished.data[benchmark]}
+    found: dict[str, list[Subject]] = {name: [] for name in data}
+    unanswered: Counter[str] = Counter()
+    for scored in scored_answers(finished.records, data):
+        if not answered(scored.answer.text or ""):
+            unanswered[scored.answer.benchmark] += 1
+            continue
+        found[scored.answer.benchmark].append(_subject(scored))
+    subjects = {name: of_one for name, of_one in found.items() if of_one}
+    if not subjects:
+        raise UserError(f"{finished.path}: none of its outputs has an answer that could be judged")
+    return Population(finished.settings.model.title, subjects, unanswered)
+
+
+def _subject(scored: ScoredAnswer) -> Subject:
+    answer, example, score = scored.answer, scored.example, scored.score
+    undecided = needs_judge(output_of(answer), example.gold, score, "undecided")
+    return Subject(
+        name=answer.name,
+        key=answer.key,
+        group=answer.group,
+        kind=str(example.facets.get("answer_kind") or type(example.gold).__name__),
+        case=case_of(example, answer.text or ""),
+        rule=None if undecided else score.correct,
+        extracted=score.extracted or "",
+    )
+
+
+def case_of(example: Example, text: str) -> Case:
+    """What is put before a judge of one output: an answer check, or for free text a grade."""
+    task: Literal["answer", "free_text"] = "free_text" if isinstance(example.gold, TextGold) else "answer"
+    language = language_of(example.question)
+    return Case(task, example.question, reference_of(example.gold), text, language=language)
+
+
+def reference_of(gold: Gold) -> str:
+    """The gold answer as a judge or a person reads it."""
+    if isinstance(gold, TextGold):
+        return gold.reference
+    if isinstance(gold, ChoiceGold):
+        return f"{gold.letter}. {gold.options[gold.letter]}"
+    return gold_text(gold)
+
+
+def language_of(question: str) -> Language:
+    """The instructions' language: the question's own."""
+    return "zh" if any("\u4e00" <= character <= "\u9fff" for character in question) else "en"
+
+
 _CONTEXT_STEP = 1024  # tokens; a call with slightly longer prompts than the last shall not restart the server
 _BYTES_PER_TOKEN = 3  # English has about four, Chinese three or more: for estimates where no engine tells
 _FEWEST_BYTES_PER_TOKEN = 2  # for ceilings
@@ -84,7 +203,8 @@ class Judge:
         self._identity: dict[str, Any] = {"engine": engine.identity(), "templates": templates_fingerprint()}
         self._form: Form = "boxed" if settings.contract == "boxed" else "json"
         self._asker = Asker(engine, EngineClock())
-        self._prices = read_prices(settings.backend.get("prices") or {}, "backend.prices")
+        prices = getattr(settings.backend, "prices", None)  # a service has them
+        self._prices = read_prices(prices) if prices else None
         # Tokens are money of another currency: one each.
         per_token = Prices(1e6, 1e6, None, "tokens")
         self._tokens = Budget(per_token, settings.max_tokens_total, "judge.max_tokens_total")
@@ -102,7 +222,7 @@ class Judge:
     def name(self) -> str:
         """The judge's model, as its service calls it or as it is called here."""
         served = self._identity["engine"].get("model")
-        return str(served["id"] if isinstance(served, dict) else self._settings.model["name"])
+        return str(served["id"] if isinstance(served, dict) else self._settings.model.name)
 
     @property
     def currency(self) -> str | None:
@@ -134,7 +254,7 @@ class Judge:
         return Estimate(len(open_), prompts, replies, cost)
 
     def _question(self, case: Case, form: Form) -> Question:
-        return question_of(case, form, self._identity, self._settings.max_tokens)
+        return judge_question(case, form, self._identity, self._settings.max_tokens)
 
     def _look_up(self, questions: Sequence[Question]) -> tuple[dict[str, Judgement], dict[str, Question]]:
         """What the cache knows, and the questions that it does not, each once; both by key."""
@@ -166,7 +286,7 @@ class Judge:
     @property
     def _may_fall_back(self) -> bool:
         """Whether the server may turn out not to take JSON schemas, and the judge was left to find out."""
-        known = self._identity["engine"].get("engine") in _SEES_TO_SCHEMAS
+        known = self._settings.backend.enforces_schemas
         return self._settings.contract == "auto" and self._form == "json" and not known
 
     async def _work_through(self, open_: Sequence[Question], found: dict[str, Judgement]) -> None:
@@ -227,7 +347,7 @@ class Judge:
             except BrokenReply as error:
                 reason = str(error)
             else:
-                self._cache.put(question.key, Kept(reply, **asdict(spent)))
+                self._cache.put(question.key, CachedReply(reply, **asdict(spent)))
                 return Judgement(question.key, ruling, None, "", reply, **asdict(spent))
         return Judgement(question.key, None, "broken_reply", reason, reply, **asdict(spent))
 
@@ -268,3 +388,145 @@ def _read(question: Question, completion: Completion) -> Ruling:
     if completion.finish_reason == "length" and question.prompt.contract.form == "boxed":
         raise BrokenReply("cut off")
     return question.prompt.contract.parse(completion.text or "")
+
+
+_RETRY_TEMPERATURE = 0.7
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Questions with the same key are the same question."""
+
+    key: str
+    case: Case
+    prompt: Prompt
+    sampling: GenerationSettings
+
+    @property
+    def bytes(self) -> int:
+        """The size of the prompt in UTF-8."""
+        return sum(len(message.content.encode("utf-8", "replace")) for message in self.prompt.messages)
+
+    def attempt(self, number: int) -> GenerationSettings:
+        """The sampling of attempt `number`, from 1.
+
+        The first is greedy. At temperature 0 a broken reply would come again, whatever the seed, so the
+        others are not, and each has a seed of its own.
+        """
+        if number == 1:
+            return self.sampling
+        return replace(self.sampling, temperature=_RETRY_TEMPERATURE, seed=number - 1)
+
+
+def judge_question(case: Case, form: Form, identity: Mapping[str, Any], max_tokens: int | None) -> Question:
+    """The question to the judge of `identity`.
+
+    Args:
+        max_tokens: of the reply; None: what its contract needs.
+    """
+    prompt = prompt_of(case, form)
+    sampling = GenerationSettings(
+        temperature=0.0,
+        top_p=1.0,
+        top_k=0,
+        min_p=0.0,
+        repetition_penalty=1.0,
+        max_tokens=max_tokens or prompt.contract.max_tokens,
+        seed=0,
+        json_schema=prompt.contract.json_schema,
+    )
+    return Question(verdict_key(identity, prompt.messages, sampling), case, prompt, sampling)
+
+
+_PATIENCE = 60.0  # seconds to wait for another process that is writing
+_TABLE = """
+CREATE TABLE IF NOT EXISTS replies (
+    key TEXT PRIMARY KEY, reply TEXT NOT NULL, attempts INTEGER NOT NULL,
+    prompt_tokens INTEGER NOT NULL, completion_tokens INTEGER NOT NULL, cost REAL NOT NULL
+) WITHOUT ROWID
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class CachedReply:
+    """A well-formed reply, raw, and what it took: requests, tokens and cost of all attempts."""
+
+    reply: str
+    attempts: int
+    prompt_tokens: int
+    completion_tokens: int
+    cost: float
+
+
+def verdict_key(
+    identity: Mapping[str, Any], messages: Sequence[Message], sampling: GenerationSettings
+) -> str:
+    """A hash of everything that decides a verdict: the judge, its templates, the prompt and the sampling."""
+    content = {
+        "identity": identity,
+        "messages": [[m.role, m.content] for m in messages],
+        "sampling": sampling.as_dict(),
+    }
+    canonical = json.dumps(content, sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(canonical.encode("utf-8", "replace")).hexdigest()[:32]
+
+
+def default_path() -> Path:
+    """`judge/replies.sqlite` in evalkit's cache folder."""
+    return cache_dir() / "judge" / "replies.sqlite"
+
+
+class VerdictCache:
+    """Replies by `verdict_key`. Several processes may use the same file at once.
+
+    Raises:
+        UserError: the file cannot be used, here or later.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._connection = sqlite3.connect(path, timeout=_PATIENCE, isolation_level=None)
+            self._connection.execute("PRAGMA journal_mode=WAL")
+            # WAL alone may lose the last commits when the machine, and not only the process, goes down.
+            self._connection.execute("PRAGMA synchronous=FULL")
+            self._connection.execute(_TABLE)
+        except (OSError, sqlite3.Error) as error:
+            raise self._unusable(error) from error
+
+    def get(self, key: str) -> CachedReply | None:
+        try:
+            row = self._connection.execute(
+                "SELECT reply, attempts, prompt_tokens, completion_tokens, cost FROM replies WHERE key = ?",
+                (key,),
+            ).fetchone()
+        except sqlite3.Error as error:
+            raise self._unusable(error) from error
+        return CachedReply(*row) if row else None
+
+    def put(self, key: str, kept: CachedReply) -> None:
+        """On disk when this returns. What another process has put there first stays."""
+        values = (kept.reply, kept.attempts, kept.prompt_tokens, kept.completion_tokens, kept.cost)
+        try:
+            self._connection.execute(
+                "INSERT OR IGNORE INTO replies VALUES (?, ?, ?, ?, ?, ?)", (key, *values)
+            )
+        except sqlite3.Error as error:
+            raise self._unusable(error) from error
+
+    def _unusable(self, error: Exception) -> UserError:
+        return UserError(
+            f"the judge's cache {self._path} cannot be used ({error}): remove it or set another EVALKIT_CACHE"
+        )
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

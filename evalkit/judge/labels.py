@@ -1,19 +1,35 @@
-"""Labels that people gave to answers: files of them, and the answers of a run that they belong to."""
+"""Labels that people gave to answers: files of them, the answers of a run that they belong to, and labelling.
+
+Answers are labelled in a terminal (one at a time, a key for each verdict, every verdict on disk at once) or
+in a spreadsheet (CSV with an empty column to fill in). The labeller is blind: neither the rule's verdict nor
+the judge's is shown, nor whose answer it is.
+"""
 
 from __future__ import annotations
 
 import csv
 import io
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from evalkit.errors import UserError
-from evalkit.judge.subject import Subject
-from evalkit.runner.folder import write_atomically
-from evalkit.runner.request import Name
+from rich.console import Console, Group, RenderableType
+from rich.panel import Panel
+from rich.text import Text
+
+from evalkit.files import write_atomically
+from evalkit.judge.judge import Subject
+from evalkit.schema import Name, UserError
+from evalkit.scoring.text import answer_start
+from evalkit.text import cell
+
+if TYPE_CHECKING:
+    from prompt_toolkit.input import Input
 
 MAX_BYTES = 64 << 20
 
@@ -44,7 +60,7 @@ class Label:
 
 
 @dataclass(frozen=True, slots=True)
-class Matched:
+class LabelMatches:
     """Verdicts by the answer they belong to, None where borderline.
 
     ``unmatched`` counts labels that belong to no answer of the run.
@@ -95,7 +111,7 @@ def write_labels(path: Path, labels: Iterable[Label]) -> None:
         raise UserError(f"cannot write the labels {path}: {error.strerror or error}") from error
 
 
-def match(labels: Iterable[Label], subjects: Sequence[Subject], *, any_output: bool = True) -> Matched:
+def match(labels: Iterable[Label], subjects: Sequence[Subject], *, any_output: bool = True) -> LabelMatches:
     """Find the answers that labels belong to, by name and, where the label has one, by its generation's key.
 
     Args:
@@ -122,7 +138,7 @@ def match(labels: Iterable[Label], subjects: Sequence[Subject], *, any_output: b
         if name in found and found[name] != label.correct:
             raise UserError(f"label {_shown(label)}: it was labelled twice, and not the same")
         found[name] = label.correct
-    return Matched(found, unmatched)
+    return LabelMatches(found, unmatched)
 
 
 def _names(label: Label, benchmark: str) -> Iterator[Name]:
@@ -232,3 +248,175 @@ def _optional_text(value: object, name: str, where: str) -> str | None:
 def _shown(label: Label) -> str:
     turn = "" if label.turn is None else f" turn {label.turn}"
     return json.dumps(label.id)[:80] + turn
+
+
+LEGEND = "1 right   0 wrong   b borderline   s skip   u undo   q quit"
+_VERDICTS: Mapping[str, bool | None] = {"1": True, "0": False, "b": None}
+_SHORT, _LONG = 900, 3_000  # characters of a field: of a question or a committed answer, of free text
+
+Labels = dict[Name, Label]
+
+
+def fill(
+    subjects: Sequence[Subject],
+    labels: Labels,
+    keys: Iterable[str],
+    show: Callable[[Subject, int], None],
+    save: Callable[[Labels], None],
+) -> int:
+    """Ask for the verdicts that `labels` lacks, key by key, until all are there or the labeller quits.
+
+    Args:
+        labels: changed in place, and saved after every key that changes them.
+        keys: single characters; their end is a quit.
+        show: puts a subject before the labeller, with the number of those left.
+
+    Returns:
+        How many of the subjects have no label yet.
+    """
+    open_ = [subject for subject in subjects if subject.name not in labels]
+    at = 0
+    pressed = iter(keys)
+    while at < len(open_):
+        subject = open_[at]
+        show(subject, len(open_) - at)
+        key = next((key for each in pressed if (key := each.lower()) in "10bsuq"), "q")
+        if key == "q":
+            break
+        if key == "u":
+            at = max(at - 1, 0)
+            if labels.pop(open_[at].name, None) is not None:
+                save(labels)
+            continue
+        if key in _VERDICTS:
+            labels[subject.name] = label_of(subject, _VERDICTS[key])
+            save(labels)
+        at += 1
+    return sum(subject.name not in labels for subject in subjects)
+
+
+def label_of(subject: Subject, correct: bool | None) -> Label:
+    """A verdict on this very answer; None if it is borderline."""
+    return Label(*subject.name, key=subject.key, correct=correct)
+
+
+def card(subject: Subject, left: int) -> RenderableType:
+    """A subject for the terminal; nothing in somebody else's text reaches it as a command."""
+    free_text = subject.case.task == "free_text"
+    parts = [
+        ("Question", shortened(subject.case.question, _SHORT)),
+        ("Reference" if free_text else "Gold answer", shortened(subject.case.reference, _LONG)),
+    ]
+    if not free_text:
+        parts.append(("Found as its answer", shortened(subject.extracted, _SHORT) or "-"))
+    parts.append(("Answer" if free_text else "End of the answer", answer_shown(subject)))
+    panels = [Panel(Text(printable(text)), title=title, title_align="left") for title, text in parts]
+    head = Text(f"{subject.benchmark}: {left} left", style="bold")
+    return Group(head, *panels, Text(LEGEND, style="bold"))
+
+
+def answer_shown(subject: Subject) -> str:
+    """What a labeller reads of an output: the end of what follows the reasoning, of free text most of it."""
+    text = subject.case.answer
+    answer = text[answer_start(text) or 0 :].strip()
+    if subject.case.task == "free_text":
+        return shortened(answer, _LONG)
+    return answer if len(answer) <= _SHORT else "[…]" + answer[-_SHORT:]
+
+
+def shortened(text: str, cap: int) -> str:
+    """At most `cap` characters: the first and the last ones of a longer text."""
+    if len(text) <= cap:
+        return text
+    half = cap // 2
+    return f"{text[:half]} […{len(text) - 2 * half} characters…] {text[-half:]}"
+
+
+def printable(text: str) -> str:
+    """`text` with its lines, and nothing else in it that a terminal would act upon or not show."""
+    lines = text.replace("\t", "    ").split("\n")
+    return "\n".join(
+        "".join(c if c.isprintable() else "�" for c in line.removesuffix("\r")) for line in lines
+    )
+
+
+def shower(console: Console) -> Callable[[Subject, int], None]:
+    """Shows subjects on a console, each on a clean screen."""
+
+    def show(subject: Subject, left: int) -> None:
+        console.clear()
+        console.print(card(subject, left))
+
+    return show
+
+
+COLUMNS = ("label", "question", "gold", "extracted", "answer", "benchmark", "id", "turn", "sample", "key")
+_CELL_CHARS = 3_000
+
+
+def to_csv(subjects: Sequence[Subject], labels: Mapping[Name, Label]) -> str:
+    """A row an answer: fill `label` in with 1 (right), 0 (wrong) or b (borderline), and leave the rest alone.
+
+    Labels given earlier stand there already. Nothing in it is a formula to a spreadsheet.
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\r\n")
+    writer.writerow(COLUMNS)
+    for subject in subjects:
+        benchmark, id_, turn, sample = subject.name
+        shown = (
+            shortened(subject.case.question, _CELL_CHARS),
+            shortened(subject.case.reference, _CELL_CHARS),
+            subject.extracted,
+            answer_shown(subject),
+        )
+        place = (cell(benchmark), cell(id_), "" if turn is None else turn, sample, subject.key)
+        row = (_mark(labels.get(subject.name)), *(cell(printable(text)) for text in shown), *place)
+        writer.writerow(row)
+    return text.getvalue()
+
+
+def _mark(label: Label | None) -> str:
+    if label is None:
+        return ""
+    return "b" if label.correct is None else str(int(label.correct))
+
+
+_POLL_SECONDS = 0.02
+
+
+@contextmanager
+def keys() -> Iterator[Iterator[str]]:
+    """The characters typed on standard input, without Enter; the terminal is as it was afterwards.
+
+    Ctrl-C interrupts as ever. Ctrl-D and a closed terminal end the iterator. Arrow keys and the like, such as
+    ESC [1;5C, are no characters: their digits are no verdicts.
+
+    Raises:
+        UserError: standard input is not a terminal.
+    """
+    from prompt_toolkit.input import create_input
+
+    if not sys.stdin.isatty():
+        raise UserError("label: standard input is not a terminal: use out=FILE.csv and in=FILE.csv")
+    terminal = create_input(sys.stdin)
+    with terminal.raw_mode():
+        yield _typed(terminal)
+
+
+def _typed(terminal: Input) -> Iterator[str]:
+    from prompt_toolkit.keys import Keys
+
+    while not terminal.closed and sys.stdin.isatty():
+        pressed = terminal.read_keys()
+        for press in pressed:
+            if press.key == Keys.ControlC:
+                raise KeyboardInterrupt
+            if press.key == Keys.ControlD:
+                return
+            if press.key == Keys.BracketedPaste:
+                yield from press.data
+            elif len(press.key) == 1:
+                yield press.key
+        if not pressed:
+            time.sleep(_POLL_SECONDS)

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import Literal
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
 
-from evalkit.benchmarks.sampling import rank
-from evalkit.compare.comparison import Estimate
-from evalkit.compare.refusals import check_data, check_prompts, check_protocols
-from evalkit.compare.side import Side
-from evalkit.errors import UserError
-from evalkit.example import TextGold
-from evalkit.judge.case import Case, Judgement, Language
-from evalkit.judge.subject import language_of, question_of, reference_of
-from evalkit.judge.verdicts import answered
-from evalkit.runner.request import Name
+from evalkit.compare.pairs import check_data, check_prompts, check_protocols
+from evalkit.judge.judge import language_of
+from evalkit.judge.prompt import Case
+from evalkit.run.info import Run
+from evalkit.run.judgements import answered
+from evalkit.schema import Estimate, Item, Judgement, Language, Name, UserError, rank
+from evalkit.text import code, percent, plain, table
 
 Judge = Callable[[Sequence[Case]], list[Judgement]]
 Outcome = Literal["win", "tie", "loss", "inconsistent", "error"]
@@ -34,7 +32,7 @@ class Match:
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class PairOutcome:
     """How a pair went for A. ``judged`` is False where no judge was needed: equal answers, or no answer.
 
     ``first_won`` holds, for each order, 1 if the answer shown first won, 0 if the second did, 0.5 for a tie.
@@ -69,14 +67,14 @@ class Tally:
     first_rate: Estimate | None
 
 
-def matches(a: Side, b: Side, benchmark: str | None = None) -> dict[str, list[Match]]:
+def matches(a: Run, b: Run, benchmark: str | None = None) -> dict[str, list[Match]]:
     """The free-text answers that both runs have to the same examples, by benchmark, in A's order.
 
     Raises:
         UserError: the runs were asked differently, or have no free-text answers in common.
     """
     check_protocols(a, b)
-    names = [name for name in a.items if name in b.items and benchmark in (None, name)]
+    names = [name for name in a.info.benchmarks if name in b.info.benchmarks and benchmark in (None, name)]
     found = {name: pairs for name in names if (pairs := _of_benchmark(a, b, name))}
     if not found:
         of = f" of {benchmark}" if benchmark else ""
@@ -87,32 +85,30 @@ def matches(a: Side, b: Side, benchmark: str | None = None) -> dict[str, list[Ma
     return found
 
 
-def _of_benchmark(a: Side, b: Side, name: str) -> list[Match]:
-    ours, theirs = a.items[name], b.items[name]
-    keys = [key for key in ours if key in theirs and isinstance(ours[key].example.gold, TextGold)]
+def _of_benchmark(a: Run, b: Run, name: str) -> list[Match]:
+    ours, theirs = a.keyed(name), b.keyed(name)
+    keys = [key for key, item in ours.items() if key in theirs and item.gold_kind == "text"]
     if keys:
         check_data(name, a, b)
         check_prompts(name, a, b, keys)
-    found = []
-    for key in keys:
-        example = ours[key].example
-        question = question_of(example)
-        reference = reference_of(example.gold)
-        others = {score.record.sample: score for score in theirs[key].scores}
-        for score in ours[key].scores:
-            other = others.get(score.record.sample)
-            if other is None or score.failed or other.failed:
-                continue
-            case = Case(
-                "pairwise",
-                question,
-                reference,
-                answer=score.record.text or "",
-                other=other.record.text or "",
-                language=language_of(question),
-            )
-            found.append(Match(score.record.name, score.record.group, case))
-    return found
+    return [match for key in keys for match in _of_example(ours[key], theirs[key])]
+
+
+def _of_example(ours: Item, theirs: Item) -> Iterator[Match]:
+    others = {sample.number: sample for sample in theirs.samples}
+    for sample in ours.samples:
+        other = others.get(sample.number)
+        if other is None or sample.error is not None or other.error is not None:
+            continue
+        case = Case(
+            "pairwise",
+            ours.question,
+            ours.gold,
+            answer=sample.text or "",
+            other=other.text or "",
+            language=language_of(ours.question),
+        )
+        yield Match((ours.benchmark, ours.id, ours.turn, sample.number), ours.group, case)
 
 
 def drawn(
@@ -125,7 +121,7 @@ def drawn(
     return [replace(pair, case=replace(pair.case, language=language)) for pair in chosen]
 
 
-def play(pairs: Sequence[Match], judge: Judge) -> list[Judged]:
+def play(pairs: Sequence[Match], judge: Judge) -> list[PairOutcome]:
     """The outcome of each pair, in order. A pair is won only if both orders say so."""
     decided = {pair.name: outcome for pair in pairs if (outcome := _without_judge(pair.case))}
     open_ = [pair for pair in pairs if pair.name not in decided]
@@ -133,7 +129,7 @@ def play(pairs: Sequence[Match], judge: Judge) -> list[Judged]:
     said = judge([*shown, *map(swapped, shown)])
     rulings = zip(said[: len(open_)], said[len(open_) :], strict=True)
     judged = {pair.name: _judged(pair, *both) for pair, both in zip(open_, rulings, strict=True)}
-    return [judged.get(pair.name) or Judged(pair, decided[pair.name], judged=False) for pair in pairs]
+    return [judged.get(pair.name) or PairOutcome(pair, decided[pair.name], judged=False) for pair in pairs]
 
 
 def swapped(case: Case) -> Case:
@@ -148,18 +144,18 @@ def _without_judge(case: Case) -> Outcome | None:
     return "tie" if ours == theirs else "win" if ours else "loss"
 
 
-def _judged(pair: Match, shown: Judgement, reversed_: Judgement) -> Judged:
+def _judged(pair: Match, shown: Judgement, reversed_: Judgement) -> PairOutcome:
     if shown.ruling is None or reversed_.ruling is None:
-        return Judged(pair, "error", judged=True)
+        return PairOutcome(pair, "error", judged=True)
     first, second = shown.ruling.score, reversed_.ruling.score
     outcomes: dict[float, Outcome] = {1.0: "win", 0.5: "tie", 0.0: "loss"}
     outcome = outcomes[first] if first == 1 - second else "inconsistent"
-    return Judged(pair, outcome, True, (first, second))
+    return PairOutcome(pair, outcome, True, (first, second))
 
 
-def tally(benchmark: str, played: Sequence[Judged]) -> Tally:
+def tally(benchmark: str, played: Sequence[PairOutcome]) -> Tally:
     """The pairs of one benchmark, counted."""
-    from evalkit.stats.mcnemar import mcnemar_exact
+    from evalkit.stats.paired import mcnemar_exact
 
     counts = Counter(each.outcome for each in played)
     valued = [(_VALUE[each.outcome], each.match.group) for each in played if each.outcome != "error"]
@@ -202,3 +198,100 @@ def finding(a: str, b: str, found: Tally) -> str:
         return f"{found.benchmark}: {a} and {b} cannot be told apart ({share}){bias}"
     better = a if found.win > found.loss else b
     return f"{found.benchmark}: {better} is preferred ({a} {share}){bias}"
+
+
+SCHEMA = 1
+HEADER = (
+    "Benchmark",
+    "Pairs",
+    "Win",
+    "Tie",
+    "Loss",
+    "Inconsistent",
+    "Errors",
+    "Win rate",
+    "p",
+    "First wins",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Pairwise:
+    """What is said of two runs. ``judge`` is the judge's name and identity, ``settings`` n and seed."""
+
+    a: str
+    b: str
+    judge: Mapping[str, Any]
+    settings: Mapping[str, Any]
+    tallies: Sequence[Tally]
+    played: Sequence[PairOutcome]
+
+    @property
+    def errors(self) -> int:
+        return sum(found.error for found in self.tallies)
+
+
+def to_json(found: Pairwise) -> str:
+    content = {
+        "schema": SCHEMA,
+        "a": found.a,
+        "b": found.b,
+        "judge": found.judge,
+        "settings": found.settings,
+        "benchmarks": {each.benchmark: asdict(each) for each in found.tallies},
+        "pairs": [_pair(each) for each in found.played],
+    }
+    return json.dumps(content, ensure_ascii=False, indent=2) + "\n"
+
+
+def _pair(each: PairOutcome) -> dict[str, Any]:
+    benchmark, id_, turn, sample = each.match.name
+    place = {"benchmark": benchmark, "id": id_, "turn": turn, "sample": sample}
+    return {**place, "outcome": each.outcome, "judged": each.judged, "first_won": each.first_won}
+
+
+def to_markdown(found: Pairwise) -> str:
+    rows = [[code(row[0]), *row[1:]] for row in rows_of(found)]
+    parts = [
+        f"# {plain(found.a)} against {plain(found.b)}",
+        f"Judge: {plain(str(found.judge['name']))}. A is {plain(found.a)}.",
+        *(plain(line, cap=400) for line in findings(found)),
+        table(HEADER, rows),
+        "\n".join(f"- {line}" for line in notes(found)),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def rows_of(found: Pairwise) -> list[list[str]]:
+    """The table's rows as text; counts and rates are those of the first run."""
+    return [
+        [
+            each.benchmark,
+            *(str(count) for count in (each.pairs, each.win, each.tie, each.loss, each.inconsistent)),
+            str(each.error),
+            percent(each.rate),
+            f"{each.p_sign:.3g}",
+            percent(each.first_rate),
+        ]
+        for each in found.tallies
+    ]
+
+
+def findings(found: Pairwise) -> list[str]:
+    return [finding(found.a, found.b, each) for each in found.tallies]
+
+
+def notes(found: Pairwise) -> list[str]:
+    unjudged = sum(each.unjudged for each in found.tallies)
+    return [
+        "Each pair was judged in both orders; it is won only if both say so. Inconsistent: the order changed "
+        "the verdict; such pairs count as ties.",
+        "Win rate: wins plus half the ties, with a 95 % interval clustered by group. p: exact sign test of "
+        "wins against losses.",
+        "First wins: share of verdicts for the answer shown first, ties left out; 50 % without a position "
+        "bias.",
+        f"{unjudged} pairs needed no judge (equal answers, or no answer after the reasoning, which loses); "
+        f"{found.errors} have no verdict in an order and are left out.",
+        "A judge prefers longer and more confident answers, and those of its own family: a win rate is the "
+        "judge's taste until it was calibrated.",
+    ]

@@ -1,1 +1,1 @@
-"""From scores to what people read: results.json, tables."""
+"""What people read of runs, comparisons and sweeps: files, figures, the terminal."""

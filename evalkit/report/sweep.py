@@ -1,17 +1,38 @@
-"""report.md of a sweep: which file for which memory, what to doubt, then the tables."""
+"""A sweep for people: report.md, table.csv, and what the terminal shows of it and of a recommendation.
+
+The report says which file for which memory, then what to doubt, then gives the tables: short text with units,
+`-` for what is not known. table.csv has a row a member with raw values. The terminal has one compact table;
+a recommendation names the file, why, what else fits and what does not, and how to be surer.
+"""
 
 from __future__ import annotations
 
-from evalkit.compare.comparison import AVERAGE, Comparison
-from evalkit.compare.report import change, p_value, points
-from evalkit.report import sweep_cells as cells
-from evalkit.report.curves import names
-from evalkit.report.curves.texts import panels, shape
-from evalkit.report.markdown import code, plain, table
-from evalkit.report.sweep_csv import mcnemar_holm
-from evalkit.sweep.recommend import overall, steps
-from evalkit.sweep.record import Member, Sweep
-from evalkit.sweep.sizes import size
+import csv
+import io
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from evalkit.files import write_atomically, write_bytes
+from evalkit.report.compare import p_value, points, verdict_sentence
+from evalkit.report.curves import (
+    AXES,
+    axis_points,
+    curves,
+    names,
+    panels,
+    pareto_front,
+    serving_shape,
+    slots_of,
+)
+from evalkit.schema import AVERAGE, Comparison
+from evalkit.sweep.recommend import Need, Recommendation, steps
+from evalkit.sweep.record import FILE, Cost, Member, Sweep, overall, to_json
+from evalkit.text import change, code, file_size, percent, plain, printable, safe, size_text, table
 
 
 def report(sweep: Sweep) -> str:
@@ -39,15 +60,15 @@ def _summary(sweep: Sweep) -> str:
     found = steps(sweep)
     if not found:
         return "Which file fits which memory is not known: no member's memory was measured."
-    lines = cells.step_lines(sweep, found, [f"**{plain(step.member.title)}**" for step in found])
+    lines = step_lines(sweep, found, [f"**{plain(step.member.title)}**" for step in found])
     kinds = {comparison.verdict.kind for m in sweep.members if (comparison := overall(m)) is not None}
     unresolved = " Nothing is resolvable at this n: the choice goes by bits per weight." * (
         kinds == {"unresolved"}
     )
     return "\n".join(
         [
-            f"Which file for which memory{f', serving {shape(sweep)}' if shape(sweep) else ''} (below "
-            f"{size(found[0].bytes, up=True)} none fits):{unresolved}",
+            f"Which file for which memory{_serving(sweep)} (below "
+            f"{size_text(found[0].bytes, up=True)} none fits):{unresolved}",
             "",
             *(f"- {line}" for line in lines),
             "",
@@ -56,9 +77,14 @@ def _summary(sweep: Sweep) -> str:
     )
 
 
+def _serving(sweep: Sweep) -> str:
+    shape = serving_shape(sweep)
+    return f", serving {shape}" if shape else ""
+
+
 def _doubts(sweep: Sweep) -> str:
     """What a reader must know before any figure; one line each."""
-    lines = [f"**{text}**"] if (text := cells.requantized(sweep)) else []
+    lines = [f"**{text}**"] if (text := requantized(sweep)) else []
     for member in sweep.members:
         if member.status != "done":
             reason = code(member.reason or "no reason recorded", 300)
@@ -79,15 +105,33 @@ def _losses(sweep: Sweep) -> str:
         rows.append(
             [
                 plain(member.title),
-                cells.verdict(sweep, member, decisive),
+                verdict_cell(sweep, member, decisive),
                 change(decisive.difference) if decisive else "-",
-                *(cells.accuracy(member.accuracy.get(name)) for name, _ in shown),
-                cells.number(_percent(member.truncated), 1, " %"),
-                cells.bits(member),
+                *(percent(member.accuracy.get(name)) for name, _ in shown),
+                number_cell(_percent(member.truncated), 1, " %"),
+                bits(member),
             ]
         )
     header = ["Member", "Verdict", "Difference", *titles, "Truncated", "Bits/weight"]
-    return table(header, rows, text_columns=2)
+    noise = "".join(f"\n- {line}" for line in _noise_lines(sweep, plain))
+    return table(header, rows, text_columns=2) + (f"\n{noise}" if noise else "")
+
+
+def _noise_lines(sweep: Sweep, shown: Callable[[str], str]) -> Iterator[str]:
+    """What the reference differs from itself, where differences are claimed; one line a repeated run.
+
+    Args:
+        shown: makes a text of the sweep's record fit to be shown.
+    """
+    for floor in sweep.noise:
+        if not floor.comparisons:
+            continue
+        found = next((c for c in floor.comparisons if c.benchmark == AVERAGE), floor.comparisons[0])
+        changed = ""
+        if found.flips is not None:
+            flips = found.flips.right_to_wrong + found.flips.wrong_to_right
+            changed = f", {flips:,} of {found.flips.n:,} verdicts changed"
+        yield f"Noise floor, the reference again ({shown(floor.what)}): {change(found.difference)}{changed}"
 
 
 def _title(name: str, title: str) -> str:
@@ -103,24 +147,24 @@ def _costs(sweep: Sweep) -> str:
         *("Member", "File", "Bits/weight", "Recipe found", "Peak memory", "Predicted", "Load s"),
         *("Prefill tok/s", "Decode tok/s", "First token s", "Tokens/answer", "Pareto front"),
     ]
-    fronts = cells.fronts(sweep)
+    on_front = fronts(sweep)
     rows = []
     for member in sweep.members:
         cost, weights = member.cost, member.weights
         rows.append(
             [
                 plain(member.title),
-                cells.file_size(member),
-                cells.bits(member),
+                size_cell(member),
+                bits(member),
                 plain(weights.found) if weights and weights.found else "-",
-                cells.peak(member),
-                cells.predicted(member),
-                cells.number(cost.load_seconds if cost else None),
-                cells.number(cost.prefill_tokens_per_second if cost else None),
-                cells.number(cost.decode_tokens_per_second if cost else None),
-                cells.number(cost.first_token_seconds if cost else None, 2),
-                cells.number(cost.tokens_per_answer if cost else None, 0),
-                fronts[member.name],
+                peak_cell(member),
+                predicted(member),
+                number_cell(cost.load_seconds if cost else None),
+                number_cell(cost.prefill_tokens_per_second if cost else None),
+                number_cell(cost.decode_tokens_per_second if cost else None),
+                number_cell(cost.first_token_seconds if cost else None, 2),
+                number_cell(cost.tokens_per_answer if cost else None, 0),
+                on_front[member.name],
             ]
         )
     return table(header, rows)
@@ -157,7 +201,7 @@ def _benchmark(sweep: Sweep, name: str, title: str) -> str:
 def _comparison(sweep: Sweep, member: Member, found: Comparison, holm: float | None) -> list[str]:
     return [
         plain(member.title),
-        cells.verdict(sweep, member, found),
+        verdict_cell(sweep, member, found),
         f"{found.difference.n:,}",
         change(found.difference),
         *_flips(found),
@@ -165,8 +209,8 @@ def _comparison(sweep: Sweep, member: Member, found: Comparison, holm: float | N
         p_value(holm),
         p_value(found.adjusted_p_difference),
         p_value(found.adjusted_p_non_inferior),
-        cells.number(_percent(found.detectable)),
-        cells.number(found.tokens.value if found.tokens else None, 0),
+        number_cell(_percent(found.detectable)),
+        number_cell(found.tokens.value if found.tokens else None, 0),
     ]
 
 
@@ -199,8 +243,8 @@ def _reading(sweep: Sweep) -> str:
     machine = ", ".join(f"{plain(str(key))} {plain(str(value))}" for key, value in sweep.machine.items())
     lines = [
         f"Rule {code(sweep.rule)}; reference {code(sweep.reference)}; margin {points(sweep.margin)}.",
-        "Accuracies are per cent ± one standard error; differences are member - reference in points on the "
-        "same items, with paired 95 % intervals; both are clustered by page, dialogue or file.",
+        "Accuracies are per cent, differences are member - reference in points on the same items, both with "
+        "95 % intervals (paired ones for differences), clustered by page, dialogue or file.",
         "A verdict rests on `p different` or on `p not worse` (by the margin), after Holm's correction over "
         "members × benchmarks; for the average, over the members. McNemar's exact test takes items for "
         "independent; `Holm` is its p corrected in the same way. `Detectable`: the smallest true difference, "
@@ -212,3 +256,359 @@ def _reading(sweep: Sweep) -> str:
         *(f"Note: {plain(note, 300)}" for note in sweep.notes),
     ]
     return "\n".join(f"- {line}" for line in lines if line)
+
+
+def number_cell(value: float | None, digits: int = 1, unit: str = "") -> str:
+    """`12.3`, with thousands separated and the unit behind."""
+    return "-" if value is None else f"{value:,.{digits}f}{unit}"
+
+
+def size_cell(member: Member) -> str:
+    """Decimal, as files are listed: `8.10 GB`, `145 MB`."""
+    if member.weights is None:
+        return "-"
+    return file_size(member.weights.size_bytes)
+
+
+def bits(member: Member) -> str:
+    """Bits per weight."""
+    return number_cell(member.weights.bits_per_weight if member.weights else None, 2)
+
+
+def peak_cell(member: Member) -> str:
+    """Measured peak memory, with the GPU's if there is one."""
+    cost = member.cost
+    if cost is None or cost.peak_memory_bytes is None:
+        return "-"
+    gpu = f" + {size_text(cost.gpu_memory_bytes)} GPU" if cost.gpu_memory_bytes else ""
+    return size_text(cost.peak_memory_bytes) + gpu
+
+
+def predicted(member: Member) -> str:
+    """Predicted memory, and how far it is from the measured: `6.21 GiB (+1.2 %)`."""
+    cost = member.cost
+    if cost is None or cost.predicted is None:
+        return "-"
+    total = cost.predicted.total
+    if not cost.peak_memory_bytes or cost.gpu_memory_bytes:
+        return size_text(total)
+    return f"{size_text(total)} ({100 * (total / cost.peak_memory_bytes - 1):+.1f} %)"
+
+
+def verdict_cell(sweep: Sweep, member: Member, comparison: Comparison | None) -> str:
+    """The verdict in words; what a member without one is."""
+    if member.status == "failed":
+        return "failed"
+    if member.name == sweep.reference:
+        return "the reference"
+    return verdict_sentence(comparison, sweep.margin) if comparison else "not compared"
+
+
+def fronts(sweep: Sweep) -> dict[str, str]:
+    """Per member's name, the costs on whose Pareto front it is, by the first panel of the curves."""
+    found: dict[str, list[str]] = {member.name: [] for member in sweep.members}
+    for name, _ in panels(sweep)[:1]:
+        for axis in AXES:
+            for point in pareto_front(axis_points(sweep, name, axis), axis):
+                found[point.name].append(axis.title)
+    return {name: ", ".join(costs) or "-" for name, costs in found.items()}
+
+
+def step_lines(sweep: Sweep, found: Sequence[Need], name: Sequence[str]) -> list[str]:
+    """`from 6.26 GiB: NAME, as good as the reference …` for each step of the choice."""
+    return [
+        f"from {size_text(step.bytes, up=True)}: {label}, "
+        f"{verdict_cell(sweep, step.member, overall(step.member))}"
+        for step, label in zip(found, name, strict=True)
+    ]
+
+
+def requantized(sweep: Sweep) -> str:
+    """What must be said of members made from already quantized files; '' if there are none."""
+    sources = sorted({w.requantized_from for m in sweep.members if (w := m.weights) and w.requantized_from})
+    if not sources:
+        return ""
+    count = sum(bool(m.weights and m.weights.requantized_from) for m in sweep.members)
+    return (
+        f"Requantized: {count} of {len(sweep.members)} files were made from an already quantized one "
+        f"({', '.join(code(source, 20) for source in sources)}), not from full precision. They carry its "
+        "losses too, and no reference here is better than it: do not take these figures for those of files "
+        "made from the original weights."
+    )
+
+
+_WEIGHTS = ("file", "sha256", "size_bytes", "bits_per_weight", "claimed", "found", "requantized_from")
+_COST = (
+    *(
+        "context",
+        "slots",
+        "peak_memory_bytes",
+        "gpu_memory_bytes",
+        "load_seconds",
+        "prefill_tokens_per_second",
+    ),
+    *("decode_tokens_per_second", "first_token_seconds", "throughput_tokens_per_second", "tokens_per_answer"),
+    *("energy_joules", "wall_seconds"),
+)
+
+
+def sweep_csv(sweep: Sweep) -> str:
+    """The table as CSV. Bytes, seconds and joules; accuracies and differences are fractions of 1."""
+    best, holm = fronts(sweep), mcnemar_holm(sweep)
+    rows = [
+        _member(member) | {"pareto_front": best[member.name]} | _scores(sweep, member, holm)
+        for member in sweep.members
+    ]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]) if rows else ["member"], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({key: safe(value) for key, value in row.items()} for row in rows)
+    return text.getvalue()
+
+
+def mcnemar_holm(sweep: Sweep) -> dict[tuple[str, str], float | None]:
+    """(member, benchmark) -> McNemar's p after Holm's correction over all members and benchmarks."""
+    from evalkit.stats.paired import holm
+
+    tests = {
+        (member.name, found.benchmark): found.p_mcnemar
+        for member in sweep.members
+        for found in member.comparisons
+    }
+    return dict(zip(tests, holm(list(tests.values())), strict=True))
+
+
+def _member(member: Member) -> dict[str, object]:
+    weights, cost = member.weights, member.cost
+    return {
+        "member": member.name,
+        "title": member.title,
+        "status": member.status,
+        "reason": member.reason,
+        **{key: getattr(weights, key, None) for key in _WEIGHTS},
+        **{key: getattr(cost, key, None) for key in _COST},
+        "predicted_memory_bytes": cost.predicted.total if cost and cost.predicted else None,
+        "truncated": member.truncated,
+    }
+
+
+def _scores(sweep: Sweep, member: Member, holm: Mapping[tuple[str, str], float | None]) -> dict[str, object]:
+    cells: dict[str, object] = {}
+    for name, _ in panels(sweep):
+        estimate, found = member.accuracy.get(name), member.compared(name)
+        for key in ("value", "error", "low", "high", "n"):
+            cells[f"{name}_accuracy_{key}"] = getattr(estimate, key, None)
+        cells |= {f"{name}_{key}": value for key, value in _difference(found).items()}
+        cells[f"{name}_p_mcnemar_holm"] = holm.get((member.name, name))
+    return cells
+
+
+def _difference(found: Comparison | None) -> dict[str, object]:
+    difference, flips = (found.difference, found.flips) if found else (None, None)
+    return {
+        **{f"difference_{key}": getattr(difference, key, None) for key in ("value", "low", "high")},
+        "verdict": found.verdict.kind if found else None,
+        "needed_n": found.verdict.needed_n if found else None,
+        **{
+            key: getattr(flips, key, None)
+            for key in ("right_to_wrong", "wrong_to_right", "wrong_to_other_wrong")
+        },
+        **{
+            key: getattr(found, key, None)
+            for key in ("p_mcnemar", "adjusted_p_difference", "adjusted_p_non_inferior", "detectable")
+        },
+    }
+
+
+_WIDE = 110
+
+
+def sweep_terminal(sweep: Sweep, width: int) -> Group:
+    """The table with what must be known of it, for rich; lesser columns are left out below 110 characters."""
+    return Group(_sweep_table(sweep, width), *(Text(line) for line in _terminal_lines(sweep)))
+
+
+def _sweep_table(sweep: Sweep, width: int) -> Table:
+    made = Table(box=SIMPLE_HEAD)
+    wide = width >= _WIDE
+    columns = ["member", *(["file", "bits"] if wide else []), "peak", *(["decode tok/s"] if wide else [])]
+    for column in [*columns, "accuracy %", *(["difference"] if wide else []), "verdict"]:
+        left = column in ("member", "verdict")
+        made.add_column(column, justify="left" if left else "right", overflow="fold")
+    first = panels(sweep)[0][0] if panels(sweep) else AVERAGE
+    for member in sweep.members:
+        decisive = overall(member)
+        speed = member.cost.decode_tokens_per_second if member.cost else None
+        row = [
+            printable(member.title),
+            *([size_cell(member), bits(member)] if wide else []),
+            peak_cell(member),
+            *([number_cell(speed)] if wide else []),
+            percent(member.accuracy.get(first)),
+            *([change(decisive.difference) if decisive else "-"] if wide else []),
+            verdict_cell(sweep, member, decisive),
+        ]
+        made.add_row(*(Text(cell) for cell in row))
+    return made
+
+
+def _terminal_lines(sweep: Sweep) -> Iterator[str]:
+    if text := requantized(sweep):
+        yield text
+    for member in sweep.members:
+        if member.status != "done":
+            yield f"{printable(member.title)} {member.status}: {printable(member.reason or '', 200)}"
+        for warning in member.weights.warnings if member.weights else ():
+            yield f"{printable(member.title)} contradicts its recipe: {printable(warning, 200)}"
+    yield from _noise_lines(sweep, printable)
+    found = steps(sweep)
+    yield from step_lines(sweep, found, [printable(step.member.title) for step in found])
+
+
+def recommendation_parts(sweep: Sweep, found: Recommendation) -> Iterator[RenderableType]:
+    """What to print, in order; nobody else's text is read as markup."""
+    chosen = found.chosen.member
+    file = f" ({printable(chosen.weights.file)}, {size_cell(chosen)})" if chosen.weights else ""
+    yield Text(f"{printable(chosen.title)}{file}", style="bold")
+    for line in [*_why(sweep, found), *_cautions(sweep, chosen)]:
+        yield Text(f"  {line}")
+    others = [each for each in found.fitting if each is not found.chosen]
+    if others:
+        yield _needs_table(sweep, "also fits", others, found.memory)
+    if found.too_large:
+        yield _needs_table(sweep, "does not fit", found.too_large, found.memory)
+    for member in found.unknown:
+        what = printable(member.reason or "", 200) if member.status == "failed" else "its memory is not known"
+        yield Text(f"left out: {printable(member.title)}: {what}")
+    for line in _surer(sweep, found):
+        yield Text(line)
+
+
+def _why(sweep: Sweep, found: Recommendation) -> Iterator[str]:
+    chosen, cost = found.chosen.member, found.chosen.member.cost
+    yield f"needs {size_text(found.chosen.bytes, up=True)} of {size_text(found.memory)}, {_basis(found)}"
+    if cost is not None:
+        costs = [
+            (cost.decode_tokens_per_second, "decodes {:.1f} tokens/s"),
+            (cost.first_token_seconds, "first token after {:.1f} s"),
+            (cost.load_seconds, "loads in {:.1f} s"),
+            (cost.tokens_per_answer, "{:.0f} tokens per answer"),
+        ]
+        if said := ", ".join(text.format(value) for value, text in costs if value is not None):
+            yield f"measured: {said}"
+    shown = panels(sweep)
+    if shown and (estimate := chosen.accuracy.get(shown[0][0])) is not None:
+        yield f"accuracy {percent(estimate)} % ({_over(shown)})"
+    yield f"{verdict_cell(sweep, chosen, overall(chosen))}: {_reason(sweep, found)}"
+
+
+def _over(shown: Sequence[tuple[str, str]]) -> str:
+    titles = [printable(title) for name, title in shown if name != AVERAGE]
+    return f"average of {', '.join(titles)}" if len(titles) > 1 else titles[0]
+
+
+def _basis(found: Recommendation) -> str:
+    cost = found.chosen.member.cost
+    assert cost is not None, "what has no cost has no need"
+    context, slots = found.context or cost.context, found.slots or cost.slots
+    shape = slots_of(context, slots) if context and slots else "its own context and slots"
+    if found.chosen.basis == "measured":
+        return f"measured with {shape}"
+    if found.chosen.basis == "predicted":
+        return f"predicted for {shape}; not measured"
+    return f"estimated for {shape} from {peak_cell(found.chosen.member)} measured with {_own(cost)}"
+
+
+def _own(cost: Cost) -> str:
+    assert cost.context is not None, "nothing is scaled from an unknown shape"
+    assert cost.slots is not None, "nothing is scaled from an unknown shape"
+    return slots_of(cost.context, cost.slots)
+
+
+def _reason(sweep: Sweep, found: Recommendation) -> str:
+    kind = _kind(sweep, found.chosen.member)
+    if kind == "good":
+        good = sum(_kind(sweep, each.member) == "good" for each in found.fitting)
+        return (
+            f"the fastest of {good} that fit and are no worse"
+            if good > 1
+            else "no other that fits is as good"
+        )
+    if kind == "unresolved":
+        return "none that fits is shown to be as good; this one keeps the most bits per weight"
+    if kind == "worse":
+        return "all that fit are worse than the reference; this one loses least"
+    return "none that fits could be compared with the reference; this one needs least"
+
+
+def _kind(sweep: Sweep, member: Member) -> str:
+    comparison = overall(member)
+    if member.name == sweep.reference or (comparison and comparison.verdict.kind in ("as_good", "better")):
+        return "good"
+    return comparison.verdict.kind if comparison else "not compared"
+
+
+def _cautions(sweep: Sweep, member: Member) -> Iterator[str]:
+    for comparison in member.comparisons:
+        if comparison.verdict.kind == "worse" and comparison is not overall(member):
+            title = sweep.benchmarks.get(comparison.benchmark, comparison.benchmark)
+            yield f"on {printable(title)}: {verdict_sentence(comparison, sweep.margin)}"
+    if member.status == "partial":
+        yield f"partial: {printable(member.reason or '', 200)}"
+    if member.weights is not None:
+        if member.weights.requantized_from:
+            yield f"requantized from {printable(member.weights.requantized_from)}, not from full precision"
+        for warning in member.weights.warnings:
+            yield f"contradicts its recipe: {printable(warning, 200)}"
+
+
+def _needs_table(sweep: Sweep, title: str, needs: Sequence[Need], memory: int) -> Table:
+    table = Table(box=SIMPLE_HEAD)
+    for column in (title, "needs", "left" if title == "also fits" else "lacks", "decode tok/s", "accuracy %"):
+        table.add_column(column, justify="left" if column == title else "right", overflow="fold")
+    table.add_column("verdict", overflow="fold")
+    first = panels(sweep)[0][0] if panels(sweep) else AVERAGE
+    for each in needs:
+        member = each.member
+        speed = member.cost.decode_tokens_per_second if member.cost else None
+        row = (
+            printable(member.title),
+            size_text(each.bytes, up=True),
+            size_text(abs(memory - each.bytes), up=each.bytes > memory),
+            number_cell(speed),
+            percent(member.accuracy.get(first)),
+            verdict_cell(sweep, member, overall(member)),
+        )
+        table.add_row(*(Text(cell) for cell in row))
+    return table
+
+
+def _surer(sweep: Sweep, found: Recommendation) -> Iterator[str]:
+    """How many items would settle what is open among the members that fit."""
+    verdicts = {each.member.name: overall(each.member) for each in found.fitting}
+    open_ = {
+        name: verdict
+        for name, verdict in verdicts.items()
+        if verdict and verdict.verdict.kind == "unresolved"
+    }
+    if not open_:
+        yield "to be surer: every file that fits has its verdict at this n"
+        return
+    if len(open_) == sum(verdict is not None for verdict in verdicts.values()):
+        yield "nothing that fits is resolvable at this n"
+    for name, verdict in open_.items():
+        title, n = printable(sweep.member(name).title), verdict.difference.n
+        needed = verdict.verdict.needed_n
+        if needed is None:
+            yield f"to be surer of {title}: more items than {n:,}; how many cannot be told"
+        else:
+            yield f"to be surer of {title}: about {max(needed - n, 1):,} more items ({n:,} now)"
+
+
+def write_sweep(sweep: Sweep, folder: Path) -> None:
+    """Everything that is derived from a sweep's record, into its folder; the same record, the same bytes."""
+    write_atomically(folder / FILE, to_json(sweep))
+    write_atomically(folder / "report.md", report(sweep))
+    write_atomically(folder / "table.csv", sweep_csv(sweep))
+    for name, content in curves(sweep).items():
+        write_bytes(folder / name, content)

@@ -1,26 +1,22 @@
-"""The comparison table: this run beside the published rows. Terminal, Markdown, CSV."""
+"""The comparison table: a run beside the published rows. Markdown, CSV, and the terminal on request."""
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
+from rich.text import Text
 
-from evalkit.judge.facts import Calibrated, CalibrationFacts, Interval
-from evalkit.judge.ledger import Ledger
-from evalkit.judge.verdicts import JUDGED
-from evalkit.report.markdown import code
-from evalkit.report.published import Published, read_published
-from evalkit.report.results import Result, average, counting
-from evalkit.report.sections.judge import rate, standing
-from evalkit.stats.error import wilson
-
-JUDGED_MARK = "‡"
+from evalkit.metrics import Result, average, results
+from evalkit.published import PrintedRow, PublishedTable, mean, read_table
+from evalkit.run.info import Run
+from evalkit.run.judgements import Interval, JudgeCalibration
+from evalkit.schema import JUDGED
+from evalkit.text import JUDGED_MARK, cell, code, parameters_text, percent, plain, printable
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,70 +29,74 @@ class Grid:
     preface: list[str] = field(default_factory=list)
 
 
-def comparison(
-    config: Mapping[str, Any],
-    found: Sequence[Result],
-    rule: str,
-    ledger: Ledger | None = None,
-    calibration: CalibrationFacts | None = None,
-) -> Grid:
-    """This run's row above the published ones, with the columns of the published table.
+def comparison(run: Run) -> Grid:
+    """The run's row above the published ones: the published table's columns, then the run's other benchmarks.
 
-    Measured cells are per cent ± one standard error (clustered), published ones as printed. What `rule`
-    cannot score is there as judged, marked, or not at all if the judge is not fit.
-
-    Args:
-        ledger: what a judge has said of the run.
-        calibration: a judge against labels, on this run's answers.
+    Measured cells are per cent with their 95 % interval (clustered), published ones as printed. What no rule
+    can score is there as judged, marked, or not at all if the judge is not fit.
     """
-    published = read_published()
-    columns = published.benchmarks
-    titles = [published.titles[name] for name in columns]
+    published = read_table()
+    found = results(run)
+    others = [name for name in found if name not in published.benchmarks]
+    columns = [*published.benchmarks, *others]
+    titles = [column.title for column in published.benchmarks.values()]
+    titles += [run.info.benchmarks[name].title for name in others]
     header = ["Model", "Parameters", *titles, "Average", "n", "unscored", "failed", "Source"]
-    mine = {result.benchmark: result for result in counting(found, rule)}
-    notes = [
-        f"Measured cells: % ± one standard error, clustered by page, dialogue or file; rule `{rule}`, "
-        f"protocol {config['protocol']['name']}, data {config['data']['source']}."
-    ]
-    if any(result.accuracy in (0.0, 1.0) for result in mine.values()):
-        notes.append("[low, high]: 95 % Wilson interval, where no or all items are right.")
-    rows = [_measured_row(config, [mine.get(name) for name in columns], ledger, notes)]
-    rows += [_published_row(row, published, notes) for row in published.rows]
+    notes = [_measured_note(run, found)]
+    rows = [_measured_row(run, [found.get(name) for name in columns], notes)]
+    rows += [_published_row(row, published, len(others), notes) for row in published.rows]
+    if others:
+        notes.append("This run's average has benchmarks in it that the published ones have not.")
     notes.append(published.source_note)
-    preface = _of_judge(config, mine, ledger) if ledger is not None else []
-    preface += _calibrated(config, calibration) if calibration is not None else []
-    return Grid(header, rows, list(dict.fromkeys(notes)), preface)
+    return Grid(header, rows, list(dict.fromkeys(notes)), [*_of_judge(run, found), *_calibrated(run)])
 
 
-def _of_judge(config: Mapping[str, Any], mine: Mapping[str, Result], ledger: Ledger) -> list[str]:
+def _measured_note(run: Run, found: Mapping[str, Result]) -> str:
+    sources = "/".join(sorted({data.source for data in run.info.data.values()}))
+    rules: dict[str, list[str]] = {}
+    for name, result in found.items():
+        if result.rule != JUDGED:
+            rules.setdefault(result.rule, []).append(run.info.benchmarks[name].title)
+    if len(rules) > 1:
+        rule = "rule " + ", ".join(f"`{each}` on {' and '.join(titles)}" for each, titles in rules.items())
+    else:
+        rule = f"rule `{next(iter(rules), JUDGED)}`"
+    return (
+        f"Measured cells: % with the 95 % interval, clustered by page, dialogue or file; {rule}, "
+        f"protocol {run.info.protocol.name}, data {sources}."
+    )
+
+
+def _of_judge(run: Run, found: Mapping[str, Result]) -> Iterator[str]:
     """Of each benchmark that the judge was asked about: its canaries, and whether its scores are shown."""
-    judge, lines = code(str(ledger.summary["judge"]["name"])), []
-    for name, result in mine.items():
-        of = ledger.of(name)
-        if not of or not of["canaries"]:
+    facts = run.info.judge
+    if facts is None:
+        return
+    for name, result in found.items():
+        each = facts.benchmarks.get(name)
+        if each is None or each.canaries is None:
             continue
-        title, canaries = config["benchmark"][name]["title"], of["canaries"]
         mark = f"{JUDGED_MARK} " if result.rule == JUDGED else ""
-        lines.append(
-            f"{mark}{title}: judge {judge} accepts {rate(canaries['false_positive'])} wrong canaries, "
-            f"refuses {rate(canaries['false_negative'])} right ones: {standing(of)}."
+        yield (
+            f"{mark}{run.info.benchmarks[name].title}: judge {code(facts.judge.name)} accepts "
+            f"{each.canaries.false_positive.text} wrong canaries, refuses "
+            f"{each.canaries.false_negative.text} right ones: {each.standing}."
         )
-    return lines
 
 
-def _calibrated(config: Mapping[str, Any], calibration: CalibrationFacts) -> list[str]:
+def _calibrated(run: Run) -> Iterator[str]:
     """The judged scores raw and corrected, by whose labels."""
-    judge = code(calibration.judge.name)
-    return [
-        f"{config['benchmark'][name]['title']}: judge {judge} against {labels} labels: {_corrected(found)}."
-        for name, sources in calibration.benchmarks.items()
-        if name in config["benchmark"]
-        for labels, found in (("people's", sources.people), ("the rule's", sources.rule))
-        if found is not None
-    ]
+    calibration = run.info.calibration
+    if calibration is None:
+        return
+    for name, sources in calibration.benchmarks.items():
+        for labels, found in (("people's", sources.people), ("the rule's", sources.rule)):
+            if name in run.info.benchmarks and found is not None:
+                title, judge = run.info.benchmarks[name].title, code(calibration.judge.name)
+                yield f"{title}: judge {judge} against {labels} labels: {_corrected(found)}."
 
 
-def _corrected(found: Calibrated) -> str:
+def _corrected(found: JudgeCalibration) -> str:
     def said(score: Interval | None) -> str:
         return score.text if score else "-"
 
@@ -107,15 +107,12 @@ def _corrected(found: Calibrated) -> str:
     )
 
 
-def _measured_row(
-    config: Mapping[str, Any], cells: Sequence[Result | None], ledger: Ledger | None, notes: list[str]
-) -> list[str]:
+def _measured_row(run: Run, cells: Sequence[Result | None], notes: list[str]) -> list[str]:
     present = [cell for cell in cells if cell is not None]
-    model = config["model"]
     return [
-        str(model["title"]),
-        _parameters(model.get("parameters")),
-        *(_cell(cell, ledger) for cell in cells),
+        run.info.model.title,
+        parameters_text(run.info.model.parameters),
+        *(_cell(run, cell) for cell in cells),
         _average(present, len(cells), notes),
         str(sum(cell.n for cell in present)),
         str(sum(cell.unscored for cell in present)),
@@ -124,61 +121,52 @@ def _measured_row(
     ]
 
 
-def _cell(result: Result | None, ledger: Ledger | None) -> str:
-    if result is None:
+def _cell(run: Run, result: Result | None) -> str:
+    if result is None or result.left_out == result.covered:
         return "-"
-    if result.accuracy is None:
-        if result.unscored and ledger is not None and ledger.of(result.benchmark).get("shown") == "withheld":
-            return f"judge not fit ({result.unscored})"
-        return f"unscored ({result.unscored})" if result.unscored else "failed"
-    return f"{_accuracy(result)}{JUDGED_MARK if result.rule == JUDGED else ''} (n={result.n})"
+    if result.estimate is None:
+        return score_cell(run, result) + (f" ({result.unscored})" if result.unscored else "")
+    return f"{score_cell(run, result)}{JUDGED_MARK if result.rule == JUDGED else ''} (n={result.n})"
 
 
-def _accuracy(result: Result) -> str:
-    """± one standard error, or a Wilson interval where all or no items are right and the error would be 0."""
-    assert result.accuracy is not None
-    if result.accuracy in (0.0, 1.0):
-        low, high = wilson(round(result.accuracy * result.n), result.n)
-        return f"{100 * result.accuracy:.1f} [{100 * low:.1f}, {100 * high:.1f}]"
-    return percent(result.accuracy, result.stderr)
-
-
-def percent(value: float, error: float | None) -> str:
-    """A fraction as per cent with its standard error, e.g. `45.0 ± 3.1`."""
-    return f"{100 * value:.1f} ± {100 * error:.1f}" if error is not None else f"{100 * value:.1f}"
+def score_cell(run: Run, result: Result) -> str:
+    """The accuracy of one benchmark with its interval, or in a word why there is none."""
+    if result.left_out == result.covered:
+        return "-"
+    if result.estimate is not None:
+        return percent(result.estimate)
+    facts = run.info.judge.benchmarks.get(result.benchmark) if run.info.judge else None
+    if result.unscored and facts is not None and facts.shown == "withheld":
+        return "judge not fit"
+    return "unscored" if result.unscored else "failed"
 
 
 def _average(present: Sequence[Result], of: int, notes: list[str]) -> str:
-    mean = average(present)
-    if mean is None:
+    found = average(present)
+    if found is None:
         return "-"
-    scored = sum(result.accuracy is not None for result in present)
-    text = percent(*mean)
-    if scored < of:
-        notes.append(f"An average over fewer than {of} benchmarks is not comparable with the published ones.")
-        return f"{text} ({scored} of {of})"
-    return text
+    scored = sum(result.estimate is not None for result in present)
+    if scored == of:
+        return percent(found)
+    notes.append(f"An average over fewer than {of} benchmarks is not comparable with the published ones.")
+    return f"{percent(found)} ({scored} of {of})"
 
 
-def _parameters(count: int | None) -> str:
-    if not count:
-        return "-"
-    return f"{count / 1e9:.0f}B" if count >= 1e9 else f"{count / 1e6:.0f}M"
-
-
-def _published_row(row: Mapping[str, Any], published: Published, notes: list[str]) -> list[str]:
-    printed = float(row["average"])
-    mean = published.mean(row)
-    mark = ""
-    # The printed average has one decimal, so it may differ from the exact mean by half a unit of it.
-    if abs(mean - printed) > 0.05 + 1e-9:
+def _published_row(row: PrintedRow, published: PublishedTable, others: int, notes: list[str]) -> list[str]:
+    """A row as printed, with `others` cells that it has no score for."""
+    exact, mark = mean(published, row.scores), ""
+    # The printed average is rounded, so it may differ from the exact mean by half a unit of its last digit.
+    if abs(exact - row.average) > published.half_unit:
         mark = "†"
-        notes.append(f"† {row['title']}: printed average {printed}, but its five scores average {mean:.2f}.")
+        notes.append(
+            f"† {row.title}: printed average {row.average}, but its five scores average {exact:.2f}."
+        )
     return [
-        str(row["title"]),
-        str(row["parameters"]),
-        *(f"{row['scores'][name]:.1f}" for name in published.benchmarks),
-        f"{printed:.1f}{mark}",
+        row.title,
+        row.parameters,
+        *(f"{row.scores[name]:.1f}" for name in published.benchmarks),
+        *("-" for _ in range(others)),
+        f"{row.average:.1f}{mark}",
         "-",
         "-",
         "-",
@@ -190,7 +178,8 @@ def to_markdown(grid: Grid) -> str:
     """The table as GitHub-flavoured Markdown."""
 
     def line(cells: Sequence[str]) -> str:
-        return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+        name, *others = cells
+        return "| " + " | ".join([plain(name), *(cell.replace("|", "\\|") for cell in others)]) + " |"
 
     rule = "|" + "|".join([" --- "] * len(grid.header)) + "|"
     body = [line(grid.header), rule, *(line(row) for row in grid.rows)]
@@ -203,7 +192,7 @@ def to_csv(grid: Grid) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(grid.header)
-    writer.writerows(grid.rows)
+    writer.writerows([cell(each) for each in row] for row in grid.rows)
     return text.getvalue()
 
 
@@ -219,6 +208,7 @@ def to_terminal(grid: Grid, width: int) -> Table:
         header = grid.header[index].replace("Finance-Instruct-", "Finance-\nInstruct-")
         table.add_column(header, justify="left" if index == 0 else "right", overflow="fold")
     for number, row in enumerate(grid.rows):
-        cells = [row[index].replace(" (", "\n(") for index in shown]
+        cells: list[Text | str] = [Text(printable(row[0]))]
+        cells += [row[index].replace(" (", "\n(") for index in shown if index]
         table.add_row(*cells, style="bold" if number == 0 else "", end_section=number == 0)
     return table

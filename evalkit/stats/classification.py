@@ -12,6 +12,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from evalkit.schema import Estimate
+from evalkit.stats.intervals import quantile
+
 Pair = tuple[str, str | None]
 """Gold class and predicted class; None: no answer."""
 
@@ -75,6 +78,22 @@ def macro_f1_error(examples: Sequence[Sequence[Pair]], classes: Sequence[str]) -
     mean = math.fsum(value * count for value, count in left_out) / n
     squares = math.fsum(count * (value - mean) ** 2 for value, count in left_out)
     return math.sqrt((n - 1) / n * squares)
+
+
+def macro_f1_estimate(examples: Sequence[Sequence[Pair]], classes: Sequence[str]) -> Estimate | None:
+    """Macro-F1 with its jackknife error and the 95 % interval that follows from it by Student's t, in [0, 1].
+
+    Returns:
+        None if no class occurs; with fewer than two examples no error and the interval [0, 1].
+    """
+    value = macro_f1(confusion(pair for pairs in examples for pair in pairs), classes)
+    if value is None:
+        return None
+    n, error = len(examples), macro_f1_error(examples, classes)
+    if error is None:
+        return Estimate(value, None, 0.0, 1.0, n, n)
+    half = quantile(n) * error
+    return Estimate(value, error, max(0.0, value - half), min(1.0, value + half), n, n)
 
 
 def majority_baseline(golds: Sequence[str]) -> tuple[str, float] | None:

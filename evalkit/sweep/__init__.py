@@ -1,1 +1,1 @@
-"""A family of models as one unit: run every member, measure what it costs, compare it with the reference."""
+"""A family of models as one unit: run every member, measure what it costs, compare with the reference."""

@@ -6,11 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from evalkit.compare.comparison import AVERAGE, Comparison
-from evalkit.compare.wording import printable
-from evalkit.errors import UserError
-from evalkit.sweep.record import Member, Sweep
-from evalkit.sweep.sizes import size
+from evalkit.schema import UserError
+from evalkit.sweep.record import Member, Sweep, overall
+from evalkit.text import printable, size_text
 
 _CONTEXT_STEP = 256  # llama.cpp pads the KV cache of a slot to a multiple of this
 
@@ -47,12 +45,6 @@ class Recommendation:
     unknown: tuple[Member, ...]
 
 
-def overall(member: Member) -> Comparison | None:
-    """The comparison that decides: on the average, or on the only benchmark that was scored."""
-    only = member.comparisons[0] if len(member.comparisons) == 1 else None
-    return member.compared(AVERAGE) or only
-
-
 def need(member: Member, context: int | None = None, slots: int | None = None) -> Need | None:
     """What a member needs at `context` tokens per slot and `slots` slots (default: as measured).
 
@@ -60,9 +52,9 @@ def need(member: Member, context: int | None = None, slots: int | None = None) -
     total), plus what the KV cache and the compute buffers grow by. The KV cache holds `context * slots`
     tokens, the context rounded up to llama.cpp's step, and is proportional to that. The compute buffers are a
     constant plus a part proportional to the context of one slot, whatever the number of slots (see
-    `evalkit.gguf.memory`); how large the constant is, the record does not say. So they are scaled up with the
-    context and never down, which is right or too much. What is left out is the logits of each further slot,
-    one or two MiB.
+    `evalkit.weights.memory`); how large the constant is, the record does not say. So they are scaled up with
+    the context and never down, which is right or too much. What is left out is the logits of each further
+    slot, one or two MiB.
 
     None for a failed member, if nothing was measured or predicted, or if that cannot be carried over to the
     asked shape.
@@ -113,8 +105,8 @@ def recommend(
     if not fitting:
         smallest = printable(known[0].member.name)
         raise UserError(
-            f"no file of {printable(sweep.name)} fits {size(memory)}: the smallest, {smallest}, needs "
-            f"{size(known[0].bytes, up=True)}; give more memory, or a smaller context or fewer slots"
+            f"no file of {printable(sweep.name)} fits {size_text(memory)}: the smallest, {smallest}, needs "
+            f"{size_text(known[0].bytes, up=True)}; give more memory, or a smaller context or fewer slots"
         )
     ranked = _ranked(sweep, fitting)
     too_large = tuple(found for found in known if found.bytes > memory)

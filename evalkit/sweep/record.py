@@ -1,14 +1,16 @@
-"""sweep.json: everything that a sweep found, from which its report, curves and recommendation are made."""
+"""sweep.json: everything that a sweep found, from which its report, curves and recommendation are made.
+
+The file may be anybody's: what is read back is checked for what reports and curves rest on.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from evalkit.compare.comparison import Comparison, Estimate
-from evalkit.errors import UserError
-from evalkit.gguf.memory import Memory
+from evalkit.schema import AVERAGE, Comparison, Estimate, Memory, UserError
 
 SCHEMA = 1
 Status = Literal["done", "partial", "failed"]
@@ -143,3 +145,40 @@ def read_sweep(path: Path) -> Sweep:
     if sweep.schema != SCHEMA:
         raise UserError(f"{file} has schema {sweep.schema}; this version reads {SCHEMA}: run the sweep again")
     return sweep
+
+
+LARGEST = 1e18
+"""No size in bytes, no speed and no count comes near; what does breaks axes."""
+
+
+def read_checked(path: Path) -> Sweep:
+    """A sweep read back from its file.
+
+    Raises:
+        UserError: it cannot be read, its reference is none of its members, or a number in it cannot be one.
+    """
+    sweep = read_sweep(path)
+    if sweep.reference not in [member.name for member in sweep.members]:
+        raise UserError(f"{path} is not a sweep's record: its reference is not among its members")
+    impossible = next((n for n in _numbers(asdict(sweep)) if not -LARGEST < n < LARGEST), None)
+    if impossible is not None:
+        shown = "a number that is none" if impossible != impossible else "a number that is too large"
+        raise UserError(f"{path} is not a sweep's record: it has {shown}")
+    return sweep
+
+
+def _numbers(node: object) -> Iterator[float]:
+    if isinstance(node, int | float):
+        yield node
+    elif isinstance(node, dict):
+        for each in node.values():
+            yield from _numbers(each)
+    elif isinstance(node, list | tuple):
+        for each in node:
+            yield from _numbers(each)
+
+
+def overall(member: Member) -> Comparison | None:
+    """The comparison that decides: on the average, or on the only benchmark that was scored."""
+    only = member.comparisons[0] if len(member.comparisons) == 1 else None
+    return member.compared(AVERAGE) or only

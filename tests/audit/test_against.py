@@ -7,12 +7,12 @@ from decimal import Decimal
 
 import pytest
 
-from evalkit.audit.against import against, row_of, to_markdown
-from evalkit.audit.table import PublishedTable, read_table
-from evalkit.compare.comparison import Estimate
-from evalkit.leaderboard.board import Board, Measured
-from evalkit.records.accuracy import Cell
-from evalkit.stats.error import wilson
+from evalkit.board.board import Board, BoardEntry
+from evalkit.board.published import against, published_differences, row_of
+from evalkit.metrics import Result
+from evalkit.published import PublishedTable, read_table
+from evalkit.schema import Estimate
+from evalkit.stats.intervals import wilson
 
 
 def estimate(k: int, n: int) -> Estimate:
@@ -20,8 +20,12 @@ def estimate(k: int, n: int) -> Estimate:
     return Estimate(k / n, 0.05, low, high, n, n)
 
 
-def measured(model: str, parameters: int | None = 7_615_616_512, **cells: Estimate | None) -> Measured:
-    return Measured(
+def result(benchmark: str, each: Estimate | None) -> Result:
+    return Result(benchmark, "financial", each, 100, 0, 0, 0, 0, {})
+
+
+def measured(model: str, parameters: int | None = 7_615_616_512, **cells: Estimate | None) -> BoardEntry:
+    return BoardEntry(
         model=model,
         title=model.upper(),
         family=None,
@@ -31,7 +35,7 @@ def measured(model: str, parameters: int | None = 7_615_616_512, **cells: Estima
         rule="financial",
         protocol="greedy",
         data="local",
-        cells={name: Cell(each, 100, 0, 0, 0) for name, each in cells.items()},
+        cells={name: result(name, each) for name, each in cells.items()},
         average=None,
         size_bytes=None,
         bits_per_weight=None,
@@ -40,7 +44,7 @@ def measured(model: str, parameters: int | None = 7_615_616_512, **cells: Estima
     )
 
 
-def board(*entries: Measured) -> Board:
+def board(*entries: BoardEntry) -> Board:
     return Board({}, entries, ())
 
 
@@ -99,8 +103,8 @@ def test_which_row_is_the_same_model(
 def test_the_markdown_keeps_foreign_text_harmless(table: PublishedTable) -> None:
     entry = replace(measured("fin-r1", finqa=estimate(40, 60)), title="<b>|`x`", protocol="a\n| b | <img>")
     titles = {name: column.title for name, column in table.benchmarks.items()}
-    text = to_markdown(against(board(entry), table), titles)
+    text = published_differences(against(board(entry), table), titles)
     assert len(text.splitlines()) == 3
     assert text.count("|") == 3 * 7
     assert "66.7 | 76.0 | -9.3 [-22." in text
-    assert to_markdown([], titles).startswith("No measured entry")
+    assert published_differences([], titles).startswith("No measured entry")

@@ -15,16 +15,14 @@ import pytest
 import yaml
 from rich.console import Console
 
-from evalkit.audit.audit import Audit, audit, to_markdown
-from evalkit.audit.table import Column, PublishedTable, read_table, table_names
+from evalkit.audit import Audit, audit_table, to_markdown
 from evalkit.commands.audit import main
-from evalkit.config import compose, to_dict
-from evalkit.errors import UserError
-from evalkit.example import LabelGold
-from evalkit.overlap.known import known_overlap
-from evalkit.paths import PUBLISHED
-from evalkit.report.conclude import write_reports
-from evalkit.runner.run import execute, load_data
+from evalkit.config.settings import run_settings
+from evalkit.files import PUBLISHED
+from evalkit.published import Column, PublishedTable, known_overlap, read_table, table_names
+from evalkit.report.run import write_reports
+from evalkit.run.runner import execute, load_data
+from evalkit.schema import LabelGold, UserError
 
 LLAMA, SFT = "DeepSeek-R1-Distill-Llama-70B", "Fin-R1-SFT"
 
@@ -36,7 +34,7 @@ def table() -> PublishedTable:
 
 @pytest.fixture(scope="module")
 def found(table: PublishedTable) -> Audit:
-    return audit(table)
+    return audit_table(table)
 
 
 def texts(found: Audit, kind: str) -> dict[str, str]:
@@ -66,7 +64,7 @@ def test_whole_numbers_are_noticed(table: PublishedTable, found: Audit) -> None:
         "40 of the 40 scores with a stated n are whole numbers" in texts(found, "rounding")["(whole table)"]
     )
     # A hundred items give nothing but whole percentages: no wonder there.
-    assert not texts(audit(with_n(table, 100)), "rounding")
+    assert not texts(audit_table(with_n(table, 100)), "rounding")
 
 
 def with_n(table: PublishedTable, n: int | None) -> PublishedTable:
@@ -86,8 +84,8 @@ def test_impossible_digits(table: PublishedTable, found: Audit) -> None:
     columns: dict[str, Column] = {**table.benchmarks, "tfns": replace(table.benchmarks["tfns"], n=71)}
     small = replace(table, benchmarks=columns)
     # 35 of 71 are 49.3 %, 36 are 50.7 %.
-    assert len(texts(audit(with_score(small, "tfns", "50.0")), "impossible_digits")) == len(table.rows)
-    assert not texts(audit(with_score(small, "tfns", "50.7")), "impossible_digits")
+    assert len(texts(audit_table(with_score(small, "tfns", "50.0")), "impossible_digits")) == len(table.rows)
+    assert not texts(audit_table(with_score(small, "tfns", "50.7")), "impossible_digits")
 
 
 def test_intervals_are_wilsons(table: PublishedTable, found: Audit) -> None:
@@ -117,7 +115,7 @@ def test_pairs_that_are_not_told_apart(table: PublishedTable, found: Audit) -> N
 
 
 def test_without_any_n_nothing_is_claimed(table: PublishedTable) -> None:
-    found = audit(with_n(table, None))
+    found = audit_table(with_n(table, None))
     assert found.unseparated == ()
     assert all(each.low is None for each in found.intervals)
     assert {finding.kind for finding in found.findings} == {"average", "baseline", "below_base", "version"}
@@ -166,7 +164,7 @@ def test_the_command_compares_what_was_measured(capsys: pytest.CaptureFixture[st
         "model.parameters=7615616512",
     ]
     settings = ["data=sample", "benchmark=tfns", "limit=3", f"results_dir={results}"]
-    config = to_dict(compose([*model, *settings]))
+    config = run_settings([*model, *settings])
     examples = load_data(config)["tfns"].examples
     with outputs.open("w") as file:
         for number, example in enumerate(examples):

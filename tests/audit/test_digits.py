@@ -6,7 +6,7 @@ from decimal import ROUND_HALF_DOWN, ROUND_HALF_UP, Decimal
 
 import pytest
 
-from evalkit.audit.digits import can_fail, possible, whole_share
+from evalkit.audit import can_fail, possible, whole_share
 
 
 def printed(n: int, decimals: int) -> list[set[Decimal]]:

@@ -37,7 +37,9 @@ class Reply:
     """What the server does with a request.
 
     Args:
-        usage: (prompt, completion) tokens; None: the answer states no usage.
+        usage: (prompt, completion) tokens; None: the answer states no usage. A prompt of more words has as
+            many tokens, as with every tokenizer.
+        exact: the usage is stated as it is, whatever the prompt.
         cached: how many of the prompt tokens were cached.
         reasoning: put beside the text as `reasoning_content`.
         delay: seconds before anything is sent.
@@ -51,6 +53,7 @@ class Reply:
     headers: Mapping[str, str] = field(default_factory=dict)
     delay: float = 0.0
     usage: tuple[int, int] | None = (10, 5)
+    exact: bool = False
     cached: int = 0
     reasoning: str | None = None
     finish_reason: str = "stop"
@@ -76,6 +79,7 @@ class Reply:
         }
         if self.usage is not None:
             prompt, completion = self.usage
+            prompt = max(prompt, len(request.text.split())) if prompt and not self.exact else prompt
             answer["usage"] = {
                 "prompt_tokens": prompt,
                 "completion_tokens": completion,
@@ -177,12 +181,19 @@ class ScriptedServer:
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
+    # A service's port is part of what it is: a later server of a test stands where the first one stood.
+    usual_port = 0
     block_on_close = False
     request_queue_size = 128
 
     def __init__(self, script: ScriptedServer) -> None:
         self.script = script
-        super().__init__(("127.0.0.1", 0), _Handler)
+        try:
+            super().__init__(("127.0.0.1", _Server.usual_port), _Handler)
+        except OSError:  # it still stands there, too
+            super().__init__(("127.0.0.1", 0), _Handler)
+        if not _Server.usual_port:
+            _Server.usual_port = self.server_port
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that hangs up is part of the play."""

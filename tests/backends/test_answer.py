@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from evalkit.backends.answer import BrokenAnswer, joined, read_answer
+from evalkit.engines.client import BrokenAnswer, ErrorAnswer, joined, read_answer
 
 
 def body(message: Any, usage: Any = None, finish: Any = "stop") -> bytes:
@@ -43,6 +43,7 @@ def test_reasoning_that_was_cut_off_stays_unclosed() -> None:
         ({"prompt_tokens": 9, "completion_tokens": 3, "prompt_cache_hit_tokens": 5}, (9, 5, 3)),
         ({"prompt_tokens": 9, "prompt_tokens_details": None, "prompt_cache_hit_tokens": 50}, (9, 9, None)),
         ({"prompt_tokens": -1, "completion_tokens": "3"}, (None, None, None)),
+        ({"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}, (None, None, None)),
         ({"prompt_tokens": True, "completion_tokens": 10**30}, (None, None, None)),
         (None, (None, None, None)),
         ([1], (None, None, None)),
@@ -59,6 +60,44 @@ def test_lone_surrogates_and_missing_text_do_not_break_a_record() -> None:
     assert read_answer(body({"content": None}), 0.0).text == ""
 
 
+def test_an_answer_of_no_tokens_has_none() -> None:
+    empty = read_answer(body({"content": ""}, {"prompt_tokens": 9, "completion_tokens": 0}), 0.0)
+    assert empty.completion_tokens == 0
+
+
+def test_an_answer_in_parts_is_one_text() -> None:
+    thinking = {"type": "thinking", "thinking": [{"type": "text", "text": "6 times "}, {"text": "7"}]}
+    parts = [thinking, {"type": "text", "text": "4"}, {"type": "reference", "reference_ids": [1]}, "2"]
+    assert read_answer(body({"content": parts}), 0.0).text == "<think>\n6 times 7\n</think>\n42"
+    assert read_answer(body({"content": []}), 0.0).text == ""
+
+
+def test_a_refusal_of_its_own_field_is_the_text() -> None:
+    assert read_answer(body({"content": None, "refusal": "I cannot."}), 0.0).text == "I cannot."
+
+
+@pytest.mark.parametrize(
+    "finish", ["length", "max_tokens", "MAX_TOKENS", "model_length", "max_output_tokens"]
+)
+def test_every_name_of_the_token_limit_is_length(finish: str) -> None:
+    answer = read_answer(body({"content": "cut off in the mid"}, finish=finish), 0.0)
+    assert answer.finish_reason == "length"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "status", "said"),
+    [
+        ({"error": {"code": 502, "message": "upstream"}, "message": {"content": ""}}, 502, "upstream"),
+        ({"error": {"code": 429, "message": "slower"}}, 429, "slower"),
+        ({"message": {"content": "half an ans"}, "finish_reason": "error"}, 502, "gave up"),
+    ],
+)
+def test_an_error_in_a_choice_is_no_answer(wrong: Any, status: int, said: str) -> None:
+    with pytest.raises(ErrorAnswer, match=said) as error:
+        read_answer(json.dumps({"choices": [wrong]}).encode(), 0.0)
+    assert error.value.status == status
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -71,7 +110,10 @@ def test_lone_surrogates_and_missing_text_do_not_break_a_record() -> None:
         b'{"choices": []}',
         b'{"choices": [7]}',
         b'{"choices": null, "error": {"message": "upstream is gone"}}',
-        body({"content": [{"type": "text", "text": "x"}]}),
+        body({"content": [{"type": "text", "text": 7}]}),
+        body({"content": [7]}),
+        body({"content": {"text": "x"}}),
+        b'{"choices": [{"text": "x", "finish_reason": "stop"}]}',
         body({"content": "x"}, finish=3),
         b"\xff\xfe\x00",
     ],

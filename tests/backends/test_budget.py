@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import pytest
 
-from evalkit.backends.budget import Budget, BudgetSpent, Prices, read_prices
-from evalkit.errors import UserError
+from evalkit.config.checks import read
+from evalkit.engines.limits import Budget, BudgetSpent, Prices, PriceSettings, read_prices
+from evalkit.schema import UserError
 
 DOLLAR_A_TOKEN = Prices(input=1e6, output=1e6, cached_input=0.5e6)
 
@@ -124,19 +125,19 @@ def test_earlier_sessions_count() -> None:
 @pytest.mark.parametrize(
     ("given", "complaint"),
     [
-        ({"input": -1, "output": 1}, r"x\.input"),
-        ({"input": True, "output": 1}, r"x\.input"),
-        ({"input": 1, "output": float("nan")}, r"x\.output"),
+        ({"input": -1, "output": 1}, r"backend\.prices\.input=-1: must be a number, 0 or more"),
+        ({"input": True, "output": 1}, r"backend\.prices\.input=true"),
+        ({"input": 1, "output": float("nan")}, r"backend\.prices\.output=nan"),
         ({"input": 1}, "give both"),
     ],
 )
 def test_prices_that_cannot_be_meant(given: dict[str, float], complaint: str) -> None:
     with pytest.raises(UserError, match=complaint):
-        read_prices(given, "x")
+        read_prices(read(PriceSettings, given, "backend.prices"))
 
 
 def test_a_ceiling_needs_prices_and_must_be_money() -> None:
-    assert read_prices({"input": None, "currency": "USD"}, "x") is None
+    assert read_prices(PriceSettings(input=None, currency="USD")) is None
     with pytest.raises(UserError, match=r"judge\.prices\.input"):
         Budget(None, 5, "judge.max_cost")
     for wrong in (0, -1, float("nan"), True):

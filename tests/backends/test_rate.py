@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from evalkit.backends.rate import Pace, Window, duration
+from evalkit.engines.limits import Pace, Window, duration
 
 
 def test_no_sixty_seconds_hold_more_than_the_limit() -> None:

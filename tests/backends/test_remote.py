@@ -10,10 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from evalkit.backends.engine import EngineUnusable
-from evalkit.backends.remote import Remote
-from evalkit.backends.service import NoAccess
-from evalkit.errors import UserError
+from evalkit.engines.client import NoAccess
+from evalkit.engines.remote import Remote
+from evalkit.schema import EngineUnusable, UserError
 from tests.backends.helpers import GREEDY, answers, ask, remote
 from tests.backends.scripted_server import Reply, Request, ScriptedServer
 

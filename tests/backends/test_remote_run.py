@@ -75,13 +75,18 @@ class Faulty:
 
 
 def records(run_dir: Path) -> dict[str, tuple[Any, ...]]:
-    """What must not depend on faults, by key; fails if a key occurs twice."""
+    """What must depend neither on faults nor on the servers, by name; fails if a name or key occurs twice."""
     lines = [json.loads(line) for line in (run_dir / "generations.jsonl").read_text().splitlines()]
     found = {
-        r["key"]: (r["id"], r["turn"], r["text"], r["finish_reason"], r["prompt_tokens"], r["error"])
+        f"{r['benchmark']} {r['id']} {r['turn']}": (
+            r["text"],
+            r["finish_reason"],
+            r["prompt_tokens"],
+            r["error"],
+        )
         for r in lines
     }
-    assert len(found) == len(lines)
+    assert len(found) == len({r["key"] for r in lines}) == len(lines)
     return found
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from evalkit.__main__ import main
-from evalkit.errors import UserError
+from evalkit.schema import UserError
 from tests.backends.helpers import answers, remote
 from tests.backends.scripted_server import Reply, Request, ScriptedServer
 
@@ -64,7 +64,10 @@ def test_openais_own_service_is_not_even_asked_without_a_key(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     line = complaint(tmp_path / "run", capsys, "+model=endpoint")
-    assert line == "evalkit: OPENAI_API_KEY is not set: export OPENAI_API_KEY=KEY"
+    assert line == (
+        "evalkit: OPENAI_API_KEY is not set: export OPENAI_API_KEY=KEY, or name a server of your own: "
+        "evalkit run http://localhost:11434/v1"
+    )
 
 
 def test_a_url_where_nothing_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -160,7 +163,7 @@ def test_who_answers_is_part_of_the_identity_and_the_time_of_asking_is_not(tmp_p
         other = remote(tmp_path / "log", url)
     assert engine.identity() == {
         "engine": "remote",
-        "service": ["127.0.0.1"],
+        "service": [server.url.removeprefix("http://").removesuffix("/v1")],
         "model": {"id": "fin-r1", "owned_by": "vllm", "root": "/weights/fin-r1", "max_model_len": 8192},
         "states": {"revision": "abc"},
         "extra": {},

@@ -6,7 +6,8 @@ import asyncio
 
 import pytest
 
-from evalkit.backends.retry import Patience, Transient, asked_to_wait, retrying
+from evalkit.engines.client import Transient, asked_to_wait
+from evalkit.engines.limits import Patience, retrying
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Configs, upstream-shaped records and files for the loaders' tests."""
+"""Upstream-shaped records and files for the loaders' tests."""
 
 from __future__ import annotations
 
@@ -8,18 +8,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
-
-from evalkit.benchmarks import Loaded, load
-from evalkit.benchmarks.sampling import Sampling
-from evalkit.paths import CONFIGS
-
-
-def config(name: str, **changes: object) -> dict[str, Any]:
-    """A benchmark's config as the command line composes it, with top-level values changed."""
-    loaded = OmegaConf.to_container(OmegaConf.load(CONFIGS / "benchmark" / f"{name}.yaml"), resolve=True)
-    assert isinstance(loaded, dict)
-    return {**{str(key): value for key, value in loaded.items()}, **changes}
+from evalkit.benchmarks import load
+from evalkit.config.settings import SelectBy
+from evalkit.schema import Loaded
+from tests.settings import benchmark_settings, local
 
 
 def load_local(
@@ -28,11 +20,11 @@ def load_local(
     *,
     limit: int | None = None,
     seed: int = 0,
-    sampling: Sampling = "item",
+    sampling: SelectBy = "item",
     **changes: object,
 ) -> Loaded:
-    data = {"source": "local", "dir": str(directory)}
-    return load(config(name, **changes), data, limit=limit, seed=seed, sampling=sampling)
+    settings = benchmark_settings(name, **changes)
+    return load(settings, local(directory), limit=limit, seed=seed, sampling=sampling)
 
 
 def finqa_record(number: int = 0, page: str = "ACME/2020/page_1.pdf", **qa: object) -> dict[str, Any]:

@@ -10,17 +10,8 @@ import pytest
 
 from evalkit.benchmarks import names
 from evalkit.benchmarks.convfinqa import plain
-from evalkit.example import (
-    ChoiceGold,
-    Example,
-    LabelGold,
-    Message,
-    NumberGold,
-    OwnAnswer,
-    TextGold,
-    YesNoGold,
-)
-from evalkit.scorers.dsl import OPERATIONS
+from evalkit.schema import ChoiceGold, Example, LabelGold, Message, NumberGold, OwnAnswer, TextGold, YesNoGold
+from evalkit.scoring.programs import OPERATIONS
 
 from .helpers import dialogue, finqa_record, load_local, write_csv, write_json, write_jsonl
 

@@ -14,13 +14,14 @@ from typing import Any
 
 import pytest
 
-from evalkit.benchmarks import Loaded, load
-from evalkit.benchmarks.download import sha256
+from evalkit.benchmarks import load
 from evalkit.benchmarks.sources import pin_table
-from evalkit.errors import UserError
-from evalkit.paths import BENCHMARKS
+from evalkit.config.settings import BenchmarkSettings
+from evalkit.files import BENCHMARKS, sha256
+from evalkit.schema import Loaded, UserError
+from tests.settings import HUB, benchmark_settings, changed
 
-from .helpers import config, dialogue, finqa_record, load_local
+from .helpers import dialogue, finqa_record, load_local
 from .hub_server import COMMIT, serve
 
 
@@ -28,11 +29,24 @@ def git_blob(content: bytes) -> str:
     return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
 
 
-def load_hub(chosen: dict[str, Any]) -> Loaded:
-    return load(chosen, {"source": "hub", "dir": None}, limit=None, seed=0, sampling="item")
+def hub_changed(chosen: BenchmarkSettings, **changes: object) -> BenchmarkSettings:
+    """With some fields of its `hub` changed."""
+    assert chosen.hub
+    return changed(chosen, hub=changed(chosen.hub, **changes))
 
 
-def refused(chosen: dict[str, Any]) -> str:
+def pinned(chosen: BenchmarkSettings, split: str, content: bytes) -> BenchmarkSettings:
+    """With the hash of what the hub is said to hold for a split."""
+    assert chosen.hub
+    file = changed(chosen.hub.files[split], git_blob=git_blob(content))
+    return hub_changed(chosen, files={**chosen.hub.files, split: file})
+
+
+def load_hub(chosen: BenchmarkSettings) -> Loaded:
+    return load(chosen, HUB, limit=None, seed=0, sampling="item")
+
+
+def refused(chosen: BenchmarkSettings) -> str:
     with pytest.raises(UserError) as caught:
         load_hub(chosen)
     assert "\n" not in str(caught.value)
@@ -49,19 +63,16 @@ FINQA = json.dumps([finqa_record(n) for n in range(3)]).encode()
 FINQA_PATH = "/czyssrs/FinQA/0f16e2867befa6840783e58be38c9efb9229d742/dataset/test.json"
 
 
-def finqa_config(url: str, blob: str = git_blob(FINQA)) -> dict[str, Any]:
-    chosen = config("finqa")
-    chosen["hub"]["base_url"] = url
-    chosen["hub"]["files"]["test"]["git_blob"] = blob
-    return chosen
+def finqa_settings(url: str) -> BenchmarkSettings:
+    return hub_changed(pinned(benchmark_settings("finqa"), "test", FINQA), base_url=url)
 
 
 def test_finqa_is_downloaded_once(cache: Path) -> None:
     with serve(raw={FINQA_PATH: FINQA}) as hub:
-        first = load_hub(finqa_config(hub.url))
+        first = load_hub(finqa_settings(hub.url))
         url = hub.url
     assert len(hub.requests) == 1
-    again = load_hub(finqa_config(url))  # the server is gone
+    again = load_hub(finqa_settings(url))  # the server is gone
     assert again == first
     assert first.provenance["files"] == [
         {"name": "finqa/test.json", "bytes": len(FINQA), "sha256": hashlib.sha256(FINQA).hexdigest()}
@@ -71,32 +82,32 @@ def test_finqa_is_downloaded_once(cache: Path) -> None:
 
 def test_wrong_content_is_refused_and_removed(cache: Path) -> None:
     with serve(raw={FINQA_PATH: FINQA[:-9]}) as hub:
-        message = refused(finqa_config(hub.url))
+        message = refused(finqa_settings(hub.url))
         assert message.startswith(f"{hub.url}{FINQA_PATH}: the content is not the recorded one (git blob ")
         assert not list(cache.rglob("*.json"))
         hub.raw[FINQA_PATH] = FINQA
-        assert len(load_hub(finqa_config(hub.url)).examples) == 3
+        assert len(load_hub(finqa_settings(hub.url)).examples) == 3
 
 
 def test_damaged_cache_is_refused_and_removed(cache: Path) -> None:
     with serve(raw={FINQA_PATH: FINQA}) as hub:
-        load_hub(finqa_config(hub.url))
+        load_hub(finqa_settings(hub.url))
         [path] = cache.rglob("test.json")
         path.write_bytes(FINQA.replace(b"2.625", b"9.625"))
-        assert "the content is not the recorded one" in refused(finqa_config(hub.url))
-        assert len(load_hub(finqa_config(hub.url)).examples) == 3
+        assert "the content is not the recorded one" in refused(finqa_settings(hub.url))
+        assert len(load_hub(finqa_settings(hub.url)).examples) == 3
 
 
 def test_server_down_and_file_gone(cache: Path) -> None:
     with serve() as hub:
-        assert "cannot download (HTTPError: 404" in refused(finqa_config(hub.url))
-    message = refused(finqa_config(hub.url))
+        assert "cannot download (HTTPError: 404" in refused(finqa_settings(hub.url))
+    message = refused(finqa_settings(hub.url))
     assert message.startswith(f"{hub.url}{FINQA_PATH}: cannot download (ConnectionError: ")
     assert message.endswith("check the network, or use data=local data.dir=PATH")
 
 
 def test_split_without_a_pin(cache: Path) -> None:
-    message = refused({**finqa_config("http://127.0.0.1:9"), "split": "tset"})
+    message = refused(changed(finqa_settings("http://127.0.0.1:9"), split="tset"))
     assert message == "benchmark.finqa.split=tset: choose one of dev, test, train"
 
 
@@ -118,10 +129,9 @@ def zipped(**members: bytes) -> bytes:
     ],
 )
 def test_convfinqa_zip(cache: Path, archive: bytes, message: str | None) -> None:
-    chosen = config("convfinqa")
-    chosen["hub"]["files"]["dev"]["git_blob"] = git_blob(archive)
+    chosen = pinned(benchmark_settings("convfinqa"), "dev", archive)
     with serve(raw={"/czyssrs/ConvFinQA/cf3eed2d5984960bf06bb8145bcea5e80b0222a6/data.zip": archive}) as hub:
-        chosen["hub"]["base_url"] = hub.url
+        chosen = hub_changed(chosen, base_url=hub.url)
         if message is None:
             assert len(load_hub(chosen).examples) == 12
         else:
@@ -131,10 +141,11 @@ def test_convfinqa_zip(cache: Path, archive: bytes, message: str | None) -> None
 def test_ant_finance_pins_name_every_file() -> None:
     lines = (BENCHMARKS / "ant_finance/files.tsv").read_text(encoding="utf-8").splitlines()
     rows = [dict(zip(lines[0].split("\t"), line.split("\t"), strict=True)) for line in lines[1:]]
-    chosen = config("ant_finance")
+    chosen = benchmark_settings("ant_finance")
+    assert chosen.hub
     assert len(rows) == 33
-    assert sum(int(row["rows"]) for row in rows) == chosen["records"] == chosen["hub"]["rows"]
-    assert sum(int(row["answered"]) for row in rows) == chosen["items"]
+    assert sum(int(row["rows"]) for row in rows) == chosen.records == chosen.hub.rows
+    assert sum(int(row["answered"]) for row in rows) == chosen.items
     assert {len(row["git_blob"]) for row in rows} == {40}
 
 
@@ -149,7 +160,7 @@ def test_ant_finance_pins_fit_the_real_files() -> None:
         assert (pin.git_blob, pin.sha256) == (git_blob(path.read_bytes()), sha256(path))
 
 
-def ant_hub(tmp_path: Path) -> tuple[dict[str, bytes], dict[str, Any]]:
+def ant_hub(tmp_path: Path) -> tuple[dict[str, bytes], BenchmarkSettings]:
     """Two files as upstream serves them, and a config whose table of pins names them."""
     paths = {"data/Ant/安全合规/金融事实性.csv": "id,question,answer\n0,问,是\n1,问,\n"}
     paths["data/Ant/金融逻辑/金融数值计算.csv"] = "id,question,A,B,answer\n0,问,甲,乙,B\n"
@@ -159,8 +170,7 @@ def ant_hub(tmp_path: Path) -> tuple[dict[str, bytes], dict[str, Any]]:
         lines.append(f"{path}\t{git_blob(content)}\t{hashlib.sha256(content).hexdigest()}\t0\t0")
     table = tmp_path / "files.tsv"
     table.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    chosen = config("ant_finance")
-    chosen["hub"].update(table=str(table), rows=3)
+    chosen = hub_changed(benchmark_settings("ant_finance"), table=str(table), rows=3)
     prefix = "/alipay/financial_evaluation_dataset/b1756922fe321a65dbc888d12a29149dc24ee7d9"
     return {f"{prefix}/{path}": content for path, content in contents.items()}, chosen
 
@@ -168,21 +178,22 @@ def ant_hub(tmp_path: Path) -> tuple[dict[str, bytes], dict[str, Any]]:
 def test_ant_finance(cache: Path, tmp_path: Path) -> None:
     raw, chosen = ant_hub(tmp_path)
     with serve(raw=raw) as hub:
-        chosen["hub"]["base_url"] = hub.url
+        chosen = hub_changed(chosen, base_url=hub.url)
         loaded = load_hub(chosen)
     assert {example.id for example in loaded.examples} == {"安全合规/金融事实性/0", "金融逻辑/金融数值计算/0"}
-    chosen["hub"]["rows"] = 4
-    assert refused(chosen).startswith("ant_finance: the hub has 3 rows, 4 are documented")
+    message = refused(hub_changed(chosen, rows=4))
+    assert message.startswith("ant_finance: the hub has 3 rows, 4 are documented")
 
 
 REMOTE = """
 import json, sys
 from evalkit.benchmarks import load
-from evalkit.errors import UserError
+from evalkit.config.settings import BenchmarkSettings, DataSettings
+from evalkit.schema import UserError
 
-config = json.load(sys.stdin)
+settings = BenchmarkSettings.model_validate_json(sys.stdin.read())
 try:
-    loaded = load(config, {"source": "hub", "dir": None}, limit=None, seed=0, sampling="item")
+    loaded = load(settings, DataSettings(source="hub"), limit=None, seed=0, sampling="item")
 except UserError as error:
     print(json.dumps({"error": str(error)}))
 else:
@@ -191,12 +202,12 @@ else:
 """
 
 
-def load_remote(chosen: dict[str, Any], endpoint: str, home: Path, **environment: str) -> dict[str, Any]:
+def load_remote(chosen: BenchmarkSettings, endpoint: str, home: Path, **environment: str) -> dict[str, Any]:
     """Load through `datasets` in a process of its own: it reads its environment once, when imported."""
     env = {**os.environ, "HF_ENDPOINT": endpoint, "HF_HOME": str(home), "NO_PROXY": "*", **environment}
     done = subprocess.run(
         [sys.executable, "-c", REMOTE],
-        input=json.dumps(chosen),
+        input=chosen.model_dump_json(),
         capture_output=True,
         text=True,
         env=env,
@@ -211,10 +222,9 @@ TFNS = b'text,label\r\n"$ACME down\nhard",0\r\nNone,1\r\n"caf\xc3\xa9, {{ open }
 TFNS_REPO = "zeroshot/twitter-financial-news-sentiment"
 
 
-def tfns_config(**hub: object) -> dict[str, Any]:
-    chosen = config("tfns")
-    chosen["hub"].update({"rows": 4, "counts": {"label": {"0": 1, "1": 1, "2": 2}}, **hub})
-    return chosen
+def tfns_settings(**hub: object) -> BenchmarkSettings:
+    counts = {"label": {"0": 1, "1": 1, "2": 2}}
+    return hub_changed(benchmark_settings("tfns"), **{"revision": COMMIT, "rows": 4, "counts": counts, **hub})
 
 
 def tfns_hub() -> dict[str, dict[str, bytes]]:
@@ -225,15 +235,15 @@ def tfns_hub() -> dict[str, dict[str, bytes]]:
 
 def test_tfns_equals_the_local_file_and_is_there_offline(tmp_path: Path) -> None:
     with serve(datasets=tfns_hub()) as hub:
-        loaded = load_remote(tfns_config(), hub.url, tmp_path / "hf")
+        loaded = load_remote(tfns_settings(), hub.url, tmp_path / "hf")
         endpoint = hub.url
     assert loaded["provenance"]["revision"] == COMMIT
     assert len(loaded["provenance"]["rows_sha256"]) == 64
     (tmp_path / "tfns").mkdir()
     (tmp_path / "tfns/sent_valid.csv").write_bytes(TFNS)
     assert loaded["ids"] == sorted(example.id for example in load_local("tfns", tmp_path).examples)
-    assert load_remote(tfns_config(), endpoint, tmp_path / "hf", HF_HUB_OFFLINE="1") == loaded
-    other = load_remote(tfns_config(revision="0" * 40), endpoint, tmp_path / "hf", HF_HUB_OFFLINE="1")
+    assert load_remote(tfns_settings(), endpoint, tmp_path / "hf", HF_HUB_OFFLINE="1") == loaded
+    other = load_remote(tfns_settings(revision="0" * 40), endpoint, tmp_path / "hf", HF_HUB_OFFLINE="1")
     assert other["error"] == (
         f"{TFNS_REPO}: offline, and the cache holds revision {COMMIT}, not {'0' * 40}; go online once"
     )
@@ -253,16 +263,16 @@ def test_tfns_with_other_rows_than_documented(
     tmp_path: Path, hub_config: dict[str, Any], message: str
 ) -> None:
     with serve(datasets=tfns_hub()) as hub:
-        answer = load_remote(tfns_config(**hub_config), hub.url, tmp_path / "hf")
+        answer = load_remote(tfns_settings(**hub_config), hub.url, tmp_path / "hf")
     assert answer["error"].startswith(message)
 
 
 def test_finance_instruct(tmp_path: Path) -> None:
     rows = [{"system": "\n", "user": f"q{n % 30}", "assistant": "a"} for n in range(40)]
     content = "".join(json.dumps(row) + "\n" for row in rows).encode()
-    chosen = config("finance_instruct", subset=20)
-    chosen["hub"]["rows"] = 40
-    with serve(datasets={chosen["hub"]["repo"]: {"train.json": content}}) as hub:
+    chosen = hub_changed(benchmark_settings("finance_instruct", subset=20), rows=40)
+    assert chosen.hub
+    with serve(datasets={chosen.hub.repo: {"train.json": content}}) as hub:
         loaded = load_remote(chosen, hub.url, tmp_path / "hf")
     (tmp_path / "finance_instruct").mkdir()
     (tmp_path / "finance_instruct/train.jsonl").write_bytes(content)
@@ -274,13 +284,13 @@ def test_finance_instruct(tmp_path: Path) -> None:
 
 
 def test_offline_without_a_cache(tmp_path: Path) -> None:
-    answer = load_remote(tfns_config(), "http://127.0.0.1:9", tmp_path / "hf", HF_HUB_OFFLINE="1")
+    answer = load_remote(tfns_settings(), "http://127.0.0.1:9", tmp_path / "hf", HF_HUB_OFFLINE="1")
     assert answer["error"].startswith(f"{TFNS_REPO}: cannot load from the hub (")
     assert "\n" not in answer["error"]
 
 
 def test_wrong_format_on_the_hub(tmp_path: Path) -> None:
     with serve(datasets={TFNS_REPO: {"sent_valid.csv": b"\xff\xfe\x00"}}) as hub:
-        answer = load_remote(tfns_config(), hub.url, tmp_path / "hf")
+        answer = load_remote(tfns_settings(), hub.url, tmp_path / "hf")
     assert answer["error"].startswith(f"{TFNS_REPO}: cannot load from the hub (")
     assert "\n" not in answer["error"]

@@ -10,16 +10,17 @@ from typing import Any
 import pytest
 
 from evalkit.benchmarks import load
-from evalkit.errors import UserError
+from evalkit.config.settings import DataSettings, read_benchmark, run_settings
+from evalkit.schema import UserError
+from tests.settings import benchmark_settings, local
 
-from .helpers import config, dialogue, finqa_record, write_csv, write_json, write_jsonl
+from .helpers import dialogue, finqa_record, write_csv, write_json, write_jsonl
 
 
 def refused(name: str, directory: Path, **changes: object) -> str:
     """The one line with which a benchmark refuses a directory."""
-    chosen, data = config(name, **changes), {"source": "local", "dir": str(directory)}
     with pytest.raises(UserError) as caught:
-        load(chosen, data, limit=None, seed=0, sampling="item")
+        load(benchmark_settings(name, **changes), local(directory), limit=None, seed=0, sampling="item")
     message = str(caught.value)
     assert message
     assert "\n" not in message
@@ -127,7 +128,7 @@ def test_convfinqa_field(tmp_path: Path, path: str, value: object, message: str)
 def test_convfinqa_history_that_does_not_exist(tmp_path: Path) -> None:
     write_json(tmp_path / "convfinqa/dev.json", [dialogue()])
     message = refused("convfinqa", tmp_path, history="golden")
-    assert message == "benchmark.convfinqa.history=golden: choose gold, own or last"
+    assert message == ("benchmark.convfinqa.history=golden: must be gold, own or last. Did you mean gold?")
 
 
 @pytest.mark.parametrize(
@@ -236,22 +237,18 @@ def test_missing_files_say_the_layout(tmp_path: Path, name: str, layout: str) ->
     )
 
 
-@pytest.mark.parametrize(
-    ("data", "message"),
-    [
-        ({"source": "local", "dir": None}, "data=local needs data.dir=PATH, a directory that holds"),
-        ({"source": "disk", "dir": None}, "data.source=disk: choose hub, local or sample"),
-    ],
-)
-def test_data_source(data: dict[str, Any], message: str) -> None:
-    with pytest.raises(UserError, match=message):
-        load(config("finqa"), data, limit=None, seed=0, sampling="item")
+def test_data_source() -> None:
+    nowhere = DataSettings(source="local")
+    with pytest.raises(UserError, match=r"data=local needs data\.dir=PATH, a directory that holds"):
+        load(benchmark_settings("finqa"), nowhere, limit=None, seed=0, sampling="item")
+    with pytest.raises(UserError, match=r"^data\.source=disk: must be hub, local or sample$"):
+        run_settings(["model=fin-r1-q4_k", "data=sample", "data.source=disk"])
 
 
 def test_unknown_benchmark_and_template(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"benchmark finqua: unknown; choose from .* Did you mean finqa\?"):
-        load({**config("finqa"), "name": "finqua"}, {"source": "sample"}, limit=None, seed=0, sampling="item")
+    with pytest.raises(UserError, match=r"^benchmark\.finqua: no such benchmark .* Did you mean finqa\?$"):
+        read_benchmark("finqua", {"name": "finqua"})
     write_json(tmp_path / "finqa/test.json", [finqa_record()])
     assert refused("finqa", tmp_path, prompt="nope.jinja").startswith(
-        "benchmark.finqa.prompt=nope.jinja: no such template in "
+        "benchmark.finqa.prompt=nope.jinja: no such file, and no such template in "
     )

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from evalkit.benchmarks import load, names
-from evalkit.example import ChoiceGold, LabelGold, Message, NumberGold, YesNoGold
-from evalkit.paths import BENCHMARKS
+from evalkit.files import BENCHMARKS
+from evalkit.schema import ChoiceGold, LabelGold, Message, NumberGold, YesNoGold
+from tests.settings import SAMPLE, benchmark_settings
 
-from .helpers import config, load_local
+from .helpers import load_local
 
 DATA = Path(os.environ.get("EVALKIT_DATA_DIR", ""))
 real = pytest.mark.skipif(not os.environ.get("EVALKIT_DATA_DIR"), reason="EVALKIT_DATA_DIR is not set")
@@ -88,7 +89,7 @@ def test_finance_instruct_has_no_blank_system_prompt() -> None:
 def test_sample(name: str) -> None:
     if not any((BENCHMARKS / name / "sample").glob("**/*.*")):
         pytest.skip("no sample yet")
-    loaded = load(config(name), {"source": "sample", "dir": None}, limit=None, seed=0, sampling="item")
+    loaded = load(benchmark_settings(name), SAMPLE, limit=None, seed=0, sampling="item")
     assert loaded.examples
     assert {example.benchmark for example in loaded.examples} == {name}
     assert len({(e.id, e.turn) for e in loaded.examples}) == len(loaded.examples)

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from evalkit.benchmarks.sampling import Sampling, Unit, rank, select
-from evalkit.errors import UserError
-from evalkit.example import Example
+from evalkit.benchmarks import Unit, select
+from evalkit.config.settings import SelectBy, run_settings
+from evalkit.schema import Example, UserError, rank
 
 from .helpers import dialogue, finqa_record, load_local, write_json, write_jsonl
 
@@ -29,7 +29,7 @@ def ids(chosen: list[Unit]) -> list[str]:
 
 @pytest.mark.parametrize("sampling", ["item", "group"])
 @pytest.mark.parametrize("size", [1, 3])
-def test_a_larger_limit_begins_with_the_smaller(sampling: Sampling, size: int) -> None:
+def test_a_larger_limit_begins_with_the_smaller(sampling: SelectBy, size: int) -> None:
     everything = ids(select(units(100, size=size), limit=None, seed=1, sampling=sampling))
     assert len(everything) == 100
     for limit in (1, 2, 7, 50, 99, 1000):
@@ -39,7 +39,7 @@ def test_a_larger_limit_begins_with_the_smaller(sampling: Sampling, size: int) -
 
 
 @pytest.mark.parametrize("sampling", ["item", "group"])
-def test_file_order_does_not_matter_and_the_seed_does(sampling: Sampling) -> None:
+def test_file_order_does_not_matter_and_the_seed_does(sampling: SelectBy) -> None:
     shuffled = units(100)
     random.Random(5).shuffle(shuffled)
     assert select(shuffled, limit=30, seed=0, sampling=sampling) == select(
@@ -82,15 +82,16 @@ def test_only_candidates_are_kept() -> None:
     assert peak < 30
 
 
-@pytest.mark.parametrize("limit", [0, -1, "all"])
-def test_a_limit_below_one_is_refused(limit: int) -> None:
-    with pytest.raises(UserError, match="at least 1"):
-        select(units(3), limit=limit, seed=0, sampling="item")
+@pytest.mark.parametrize("limit", ["0", "-1", "all"])
+@pytest.mark.parametrize("key", ["limit", "benchmark.tfns.limit"])
+def test_a_limit_below_one_is_refused(key: str, limit: str) -> None:
+    with pytest.raises(UserError, match=rf"^{key}={limit}: must be a whole number, 1 or more, or null$"):
+        run_settings(["model=fin-r1-q4_k", "data=sample", f"{key}={limit}"])
 
 
 def test_unknown_sampling_is_refused() -> None:
-    with pytest.raises(UserError, match="choose item or group"):
-        select(units(3), limit=1, seed=0, sampling="page")  # type: ignore[arg-type]
+    with pytest.raises(UserError, match=r"^sampling=page: must be item or group"):
+        run_settings(["model=fin-r1-q4_k", "data=sample", "sampling=page"])
 
 
 def test_dialogues_stay_whole_and_turns_count(tmp_path: Path) -> None:
@@ -127,19 +128,17 @@ def test_the_frozen_subset_comes_before_seed_and_limit(tmp_path: Path) -> None:
 @pytest.mark.parametrize("subset", [0, "many", True])
 def test_a_subset_that_is_no_count_is_refused(tmp_path: Path, subset: object) -> None:
     write_jsonl(tmp_path / "finance_instruct/train.jsonl", [{"system": "", "user": "q", "assistant": "a"}])
-    with pytest.raises(UserError, match=r"finance_instruct\.subset=.*expected at least 1"):
+    with pytest.raises(UserError, match=r"finance_instruct\.subset=.*must be a whole number, 1 or more"):
         load_local("finance_instruct", tmp_path, subset=subset)
 
 
 MEASURE = """
 import resource, sys
 from pathlib import Path
-from omegaconf import OmegaConf
 from evalkit.benchmarks import load
-from evalkit.paths import CONFIGS
+from tests.settings import benchmark_settings, local
 
-config = OmegaConf.to_container(OmegaConf.load(CONFIGS / "benchmark" / "finance_instruct.yaml"))
-data = {"source": "local", "dir": sys.argv[1]}
+config, data = benchmark_settings("finance_instruct"), local(sys.argv[1])
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 loaded = load(config, data, limit=100, seed=0, sampling="item")
 after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

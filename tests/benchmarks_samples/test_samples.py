@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from evalkit.paths import BENCHMARKS
+from evalkit.files import BENCHMARKS
 
 from .program import execute, numbers
 

@@ -8,14 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from evalkit.__main__ import main
-from evalkit.compare.pairing import PairedBenchmark
-from evalkit.compare.side import Side, load_side
-from evalkit.config import compose, to_dict
-from evalkit.example import Example
-from evalkit.report.disagreements import gold_text
-from evalkit.report.items import items_of
-from evalkit.runner.run import load_data
-from evalkit.runner.scoring import Score
+from evalkit.compare.pairs import PairedBenchmark
+from evalkit.config.settings import run_settings
+from evalkit.run.runner import load_data
+from evalkit.schema import Example, Item, gold_text
+from tests.unchained import unchain
 
 Outputs = Mapping[tuple[str, int | None], str | None]
 """Text by id and turn; None leaves the output out."""
@@ -25,7 +22,7 @@ SAMPLE = "data=sample"
 
 def examples(*arguments: str) -> list[Example]:
     """The examples of a run on the bundled samples, in its order."""
-    data = load_data(to_dict(compose(["+model=replay", "model.path=-", SAMPLE, *arguments])))
+    data = load_data(run_settings(["+model=replay", "model.path=-", SAMPLE, *arguments]))
     return [example for loaded in data.values() for example in loaded.examples]
 
 
@@ -66,6 +63,7 @@ def edit_json(path: Path, change: Callable[[dict[str, Any]], None]) -> None:
 
 
 def edit_records(run_dir: Path, change: Callable[[dict[str, Any]], None]) -> None:
+    unchain(run_dir)
     path = run_dir / "generations.jsonl"
     records = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     for record in records:
@@ -73,11 +71,6 @@ def edit_records(run_dir: Path, change: Callable[[dict[str, Any]], None]) -> Non
     path.write_text("".join(json.dumps(record) + "\n" for record in records), encoding="utf-8")
 
 
-def side(run_dir: Path) -> Side:
-    return load_side(run_dir)
-
-
-def paired(*pairs: tuple[Score, Score], benchmark: str = "finqa") -> PairedBenchmark:
-    """Candidate's and reference's verdicts as the only samples of their items."""
-    items = [(items_of([a])[0], items_of([b])[0]) for a, b in pairs]
-    return PairedBenchmark(benchmark, benchmark.upper(), items, 0, 0, 0, 0)
+def paired(*pairs: tuple[Item, Item], benchmark: str = "finqa", rule: str = "financial") -> PairedBenchmark:
+    """The candidate's and the reference's items."""
+    return PairedBenchmark(benchmark, benchmark.upper(), rule, list(pairs), 0, 0, 0, 0)

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from evalkit.commands.compare import main
-from evalkit.errors import UserError
+from evalkit.schema import UserError
 from tests.compare.helpers import Outputs, edit_json, edit_records, examples, run
 
 BOTH = "benchmark=[finqa,tfns]"
@@ -152,7 +152,7 @@ def test_a_hostile_title_and_id_stay_text(
 ) -> None:
     config = Path(copies[1]) / "config.yaml"
     content = yaml.safe_load(config.read_text())
-    content["model"]["title"] = "<img src=x onerror=alert(1)> | \x1b[31m [red]x[/red] " + "y" * 500
+    content["model"]["title"] = "<img src=x onerror=alert(1)> | \x1b[31m [red]x[/red] " + "y" * 400
     config.write_text(yaml.safe_dump(content))
     capsys.readouterr()
     assert main([*copies, f"out={tmp_path / 'out'}"]) == 0
@@ -175,7 +175,7 @@ def test_a_hostile_title_and_id_stay_text(
         (["{a}", "{a}/../run"], "is given twice"),
         (["{a}", "/nowhere"], "/nowhere is not a run folder"),
         (["{a}", "{b}", "rule=nope"], "No rule 'nope'"),
-        (["{a}", "{b}", "margin=0"], "margin=0: give points above 0 and below 100"),
+        (["{a}", "{b}", "margin=0"], "margin=0: give a number above 0 and below 100"),
         (["{a}", "{b}", "margin=100"], "margin=100"),
         (["{a}", "{b}", "margin=nan"], "margin=nan"),
         (["{a}", "{b}", "margin=two"], "margin=two"),

@@ -2,30 +2,32 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from evalkit.compare.comparison import Flips
-from evalkit.compare.flips import count_flips, flips_of, said
-from evalkit.compare.pairing import PairedBenchmark
-from evalkit.example import ChoiceGold, Example, Gold, LabelGold, NumberGold, YesNoGold
-from evalkit.report.items import items_of
-from evalkit.runner.scoring import Score
-from evalkit.scorers.rules.financial import score as financial
-from evalkit.scorers.verdict import Output
-from tests.compare.helpers import paired
-from tests.report.helpers import LABELS, score
+from evalkit.compare.comparison import comparisons
+from evalkit.compare.pairs import PairedBenchmark
+from evalkit.flips import GradedAnswer, count_flips, flips_of, meaning
+from evalkit.schema import ChoiceGold, Flips, Gold, Item, LabelGold, NumberGold, Output, YesNoGold
+from evalkit.scoring.rules.financial import score as financial
+from tests.report.helpers import LABELS, merged, score
 
 NUMBER = NumberGold(5.0)
 LABEL = LabelGold("neutral", LABELS)
 CHOICE = ChoiceGold("A", {"A": "one", "B": "two", "C": "three"})
 
 
-def judged(text: str, gold: Gold = NUMBER) -> Score:
+def judged(text: str, gold: Gold = NUMBER) -> GradedAnswer:
     """What the default rule says of a real output."""
     verdict = financial(Output(text), gold)
     assert verdict is not None
-    made = score("x", None, gold=gold, text=text)
-    return Score(made.record, Example("finqa", "x", (), gold, "x"), "financial", verdict)
+    item = score("x", None, gold=gold, text=text)
+    return GradedAnswer(item, item.samples[0], verdict)
+
+
+def graded(item: Item, rule: str) -> GradedAnswer:
+    return GradedAnswer(item, item.samples[0], item.samples[0].scores[rule])
 
 
 @pytest.mark.parametrize(
@@ -42,8 +44,8 @@ def judged(text: str, gold: Gold = NUMBER) -> Score:
     ],
 )
 def test_the_same_wrong_answer(one: str, other: str, gold: Gold) -> None:
-    assert said(judged(one, gold)) == said(judged(other, gold))
-    assert flips_of(paired((judged(one, gold), judged(other, gold)))) == []
+    assert meaning(judged(one, gold)) == meaning(judged(other, gold))
+    assert flips_of([(judged(other, gold), judged(one, gold))]) == []
 
 
 @pytest.mark.parametrize(
@@ -58,17 +60,18 @@ def test_the_same_wrong_answer(one: str, other: str, gold: Gold) -> None:
     ],
 )
 def test_another_wrong_answer(one: str, other: str, gold: Gold) -> None:
-    [flip] = flips_of(paired((judged(one, gold), judged(other, gold))))
+    [flip] = flips_of([(judged(other, gold), judged(one, gold))])
     assert flip.kind == "wrong_to_other_wrong"
-    assert (flip.candidate.record.text, flip.reference.record.text) == (one, other)
+    assert (flip.candidate.sample.text, flip.reference.sample.text) == (one, other)
 
 
 def test_rules_that_extract_something_else_are_taken_at_their_word() -> None:
+    rule = "helm_convfinqa"
     first, second = (
-        score("x", 0.0, rule="helm_convfinqa", text="in 2014 it was \\boxed{3}", extracted=text)
+        graded(score("x", 0.0, rule=rule, text="in 2014 it was \\boxed{3}", extracted=text), rule)
         for text in ("2014", "3")
     )
-    assert (said(first), said(second)) == (2014.0, 3.0)
+    assert (meaning(first), meaning(second)) == (2014.0, 3.0)
 
 
 def test_counts() -> None:
@@ -81,16 +84,25 @@ def test_counts() -> None:
         (wrong, wrong),
         (wrong, "\\boxed{7}"),
     ]
-    found = paired(*((judged(a), judged(b)) for a, b in pairs))
+    found = [(judged(reference), judged(candidate)) for candidate, reference in pairs]
     assert count_flips(found) == Flips(2, 1, 1, 6)
     assert [flip.kind for flip in flips_of(found)] == [
         *("right_to_wrong", "right_to_wrong", "wrong_to_right", "wrong_to_other_wrong")
     ]
 
 
+def test_pairs_of_which_one_is_not_judged_do_not_count() -> None:
+    open_ = replace(judged("\\boxed{5}"), score=replace(judged("\\boxed{5}").score, correct=None))
+    assert count_flips([(open_, judged("\\boxed{5}")), (judged("\\boxed{6}"), open_)]) == Flips(0, 0, 0, 0)
+
+
 def test_several_samples_have_no_flips() -> None:
-    sampled = items_of([score("x", 1.0), score("x", 0.0, sample=1)])[0]
-    single = items_of([score("y", 1.0)])[0]
-    assert count_flips(PairedBenchmark("finqa", "FinQA", [(sampled, sampled)], 0, 0, 0, 0)) is None
-    mixed = PairedBenchmark("finqa", "FinQA", [(sampled, sampled), (single, single)], 0, 0, 0, 0)
-    assert count_flips(mixed) == Flips(0, 0, 0, 1)
+    [sampled] = merged([score("x", 1.0), score("x", 0.0, sample=1)])
+    single = score("y", 1.0)
+
+    def flips(*items: Item) -> Flips | None:
+        pairs = [(item, item) for item in items]
+        return comparisons([PairedBenchmark("finqa", "FinQA", "financial", pairs, 0, 0, 0, 0)], 0.02)[0].flips
+
+    assert flips(sampled) is None
+    assert flips(sampled, single) == Flips(0, 0, 0, 1)

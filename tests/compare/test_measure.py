@@ -9,12 +9,11 @@ import pytest
 from scipy.stats import binomtest
 from statsmodels.stats.multitest import multipletests
 
-from evalkit.compare.comparison import AVERAGE, Comparison, Flips, Verdict
-from evalkit.compare.measure import comparisons, judged
-from evalkit.compare.pairing import PairedBenchmark
-from evalkit.report.items import items_of
+from evalkit.compare.comparison import comparisons, judged
+from evalkit.compare.pairs import PairedBenchmark
+from evalkit.schema import AVERAGE, Comparison, Flips, Verdict
 from tests.compare.helpers import paired
-from tests.report.helpers import score
+from tests.report.helpers import merged, score
 
 MARGIN = 0.02
 
@@ -82,16 +81,16 @@ def test_the_average_is_over_benchmarks_whatever_their_sizes() -> None:
 
 
 def test_a_benchmark_without_scored_pairs_is_not_measured() -> None:
-    empty = PairedBenchmark("finance_instruct", "Finance", [], 0, 0, 0, 9)
+    empty = PairedBenchmark("finance_instruct", "Finance", "financial", [], 0, 0, 0, 9)
     assert [each.benchmark for each in comparisons([bench(), empty], MARGIN)] == ["finqa"]
 
 
 def test_several_samples_count_as_their_mean_and_have_no_mcnemar() -> None:
     ours = [score("x", v, sample=i, tokens=t) for i, (v, t) in enumerate([(1.0, 10), (0.0, 30)])]
     theirs = [score("x", v, sample=i, tokens=40) for i, v in enumerate([1.0, 1.0])]
-    pairs = [(items_of(ours)[0], items_of(theirs)[0])]
+    pairs = [(merged(ours)[0], merged(theirs)[0])]
     single = lossy(1, 0, 8).pairs
-    [found] = comparisons([PairedBenchmark("finqa", "FinQA", pairs + single, 0, 0, 0, 0)], MARGIN)
+    [found] = comparisons([paired(*pairs, *single)], MARGIN)
     assert found.difference.value == pytest.approx(-1.5 / 9)
     assert found.tokens is not None
     assert found.tokens.value == pytest.approx((-20 + 8 * 20) / 9)

@@ -9,11 +9,18 @@ import re
 
 import pytest
 
-from evalkit.compare.comparison import Comparison, Estimate, Verdict
-from evalkit.compare.document import flip_cells, mixed, to_csv
-from evalkit.compare.flips import Flip, FlipKind
-from evalkit.compare.report import accuracy, change, p_value, points, tokens, verdict_sentence
-from evalkit.compare.wording import named, printable, shown
+from evalkit.flips import Flip, FlipKind, GradedAnswer
+from evalkit.report.compare import (
+    flip_cells,
+    flips_csv,
+    mixed,
+    p_value,
+    points,
+    tokens,
+    verdict_sentence,
+)
+from evalkit.schema import Comparison, Estimate, Item, Verdict
+from evalkit.text import change, named, percent, printable, shown
 from tests.report.helpers import score
 
 
@@ -51,7 +58,7 @@ def test_verdict_sentences(
 
 
 def test_figures() -> None:
-    assert accuracy(estimate(0.725, 0.601, 0.8234)) == "72.5 [60.1, 82.3]"
+    assert percent(estimate(0.725, 0.601, 0.8234)) == "72.5 [60.1, 82.3]"
     assert change(estimate(-0.031, -0.05, -0.0004)) == "-3.1 [-5.0, 0.0]"
     assert change(estimate(0.031, -0.05, 0.1)) == "+3.1 [-5.0, +10.0]"
     assert change(None) == tokens(None) == p_value(None) == "-"
@@ -69,7 +76,12 @@ HOSTILE = "=cmd|' /C calc'!A0\x1b[2J\n<script>alert(1)</script> `x` \u202e" + "9
 
 
 def flip(kind: FlipKind, id_: str = "x", extracted: str | None = "1") -> Flip:
-    return Flip(kind, score(id_, 1.0, extracted=extracted), score(id_, 0.0, extracted=extracted))
+    before, after = (score(id_, value, extracted=extracted) for value in (1.0, 0.0))
+    return Flip(kind, graded(before), graded(after))
+
+
+def graded(item: Item) -> GradedAnswer:
+    return GradedAnswer(item, item.samples[0], item.samples[0].scores["financial"])
 
 
 def test_kinds_of_flips_take_turns() -> None:
@@ -78,16 +90,17 @@ def test_kinds_of_flips_take_turns() -> None:
     assert [each.kind for each in found] == [
         *("right_to_wrong", "wrong_to_right", "wrong_to_other_wrong", "right_to_wrong", "right_to_wrong")
     ]
-    assert [each.reference.record.id for each in found if each.kind == "right_to_wrong"] == ["0", "1", "2"]
+    assert [each.reference.item.id for each in found if each.kind == "right_to_wrong"] == ["0", "1", "2"]
 
 
 def test_an_answer_that_is_missing_shows_why() -> None:
-    without = Flip("right_to_wrong", score("x", 1.0, extracted="5"), score("x", 0.0, failure="truncated"))
+    before, after = score("x", 1.0, extracted="5"), score("x", 0.0, failure="truncated")
+    without = Flip("right_to_wrong", graded(before), graded(after))
     assert flip_cells(without)[-2:] == ("5", "(truncated)")
 
 
 def test_hostile_text_in_the_csv_is_one_cell_and_no_formula() -> None:
-    text = to_csv([flip("right_to_wrong", HOSTILE, HOSTILE)])
+    text = flips_csv([flip("right_to_wrong", HOSTILE, HOSTILE)])
     header, row = csv.reader(io.StringIO(text))
     assert len(header) == len(row) == 9
     assert text.count("\n") == 2

@@ -12,22 +12,26 @@ from typing import Any
 
 import pytest
 
-from evalkit.config import compose, to_dict
-from evalkit.models.weights import resolve
+from evalkit.config.settings import run_settings
+from evalkit.weights.fetch import resolve_weights
 
 MODEL = "+model=smollm2-135m"
 
 
-def command(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "evalkit", *arguments]
+def command(*arguments: str, module: str = "evalkit") -> list[str]:
+    return [sys.executable, "-m", module, *arguments]
 
 
 def evalkit(
-    *arguments: str, cwd: Path, timeout: float = 300, env: Mapping[str, str] | None = None
+    *arguments: str,
+    cwd: Path,
+    timeout: float = 300,
+    env: Mapping[str, str] | None = None,
+    module: str = "evalkit",
 ) -> subprocess.CompletedProcess[str]:
-    """Run one command in `cwd` without input; `env` is added to the environment."""
+    """Run one command in `cwd` without input; `env` is added to the environment, `module` may be bench."""
     return subprocess.run(
-        command(*arguments),
+        command(*arguments, module=module),
         cwd=cwd,
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -67,9 +71,18 @@ def small_run(run_dir: Path, *more: str) -> Sequence[str]:
 
 
 @pytest.fixture(scope="session", autouse=True)
+def own_core() -> None:
+    """Of several test processes each has a core of its own: engines that share one spin while they wait."""
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "").removeprefix("gw")
+    if worker and hasattr(os, "sched_setaffinity"):
+        cores = sorted(os.sched_getaffinity(0))
+        os.sched_setaffinity(0, {cores[int(worker) % len(cores)]})
+
+
+@pytest.fixture(scope="session", autouse=True)
 def model_file() -> Path:
     """The small model, fetched once before anything else: its download says so on standard error."""
-    return resolve(to_dict(compose([MODEL, "data=sample"]))["model"]).path
+    return resolve_weights(run_settings([MODEL, "data=sample"]).model).path
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,7 @@
 """A `llama-server` for tests: the same server and the same options, hosted by the xllamacpp wheel.
 
 No package index carries the real binary; this stands in for it so that the path `backend.binary` takes
-(command line, environment, health check, leash) runs for real.
+(command line, environment, health check, watchdog) runs for real.
 """
 
 from __future__ import annotations

@@ -10,28 +10,27 @@ from array import array
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
 
-from evalkit.backends.engine import CONTEXT_OVERFLOW, EngineDied, Sampling
-from evalkit.backends.llama_cpp import LlamaCpp, open_engine
-from evalkit.config import compose, to_dict
-from evalkit.errors import UserError
-from evalkit.example import Message
+from evalkit.config.settings import RunSettings, run_settings
+from evalkit.engines import EngineDied
+from evalkit.engines.llama_cpp import LlamaCpp, Settings, open_engine
+from evalkit.schema import CONTEXT_OVERFLOW, GenerationSettings, Message, UserError
 
-GREEDY = Sampling(0.0, 1.0, 0, 0.0, 1.0, 12, 0)
+GREEDY = GenerationSettings(0.0, 1.0, 0, 0.0, 1.0, 12, 0)
 QUESTION = (Message("user", "What is the capital of France?"),)
 
 
-def config(*overrides: str) -> dict[str, Any]:
-    return to_dict(compose(["+model=smollm2-135m", "data=sample", *overrides]))
+def config(*overrides: str) -> RunSettings:
+    return run_settings(["+model=smollm2-135m", "data=sample", *overrides])
 
 
 def engine(log: Path, *overrides: str) -> LlamaCpp:
     composed = config("backend.slots=2", *overrides)
-    opened = open_engine(composed["model"], composed["backend"], GREEDY.max_tokens, log)
+    assert isinstance(composed.backend, Settings)
+    opened = open_engine(composed.model, composed.backend, GREEDY.max_tokens, log)
     assert isinstance(opened, LlamaCpp)
     return opened
 
@@ -123,12 +122,12 @@ def test_sampling_is_sent_and_not_left_to_the_servers_defaults(tmp_path: Path) -
     async def sample() -> None:
         async with running(tmp_path / "log") as llama:
             hot = [
-                (await llama.complete(QUESTION, Sampling(2.0, 1.0, 0, 0.0, 1.0, 12, seed), 0)).text
+                (await llama.complete(QUESTION, GenerationSettings(2.0, 1.0, 0, 0.0, 1.0, 12, seed), 0)).text
                 for seed in range(3)
             ]
-            again = (await llama.complete(QUESTION, Sampling(2.0, 1.0, 0, 0.0, 1.0, 12, 1), 0)).text
+            again = (await llama.complete(QUESTION, GenerationSettings(2.0, 1.0, 0, 0.0, 1.0, 12, 1), 0)).text
             cold = [
-                (await llama.complete(QUESTION, Sampling(2.0, 1.0, 1, 0.0, 1.0, 12, s), 0)).text
+                (await llama.complete(QUESTION, GenerationSettings(2.0, 1.0, 1, 0.0, 1.0, 12, s), 0)).text
                 for s in (0, 1)
             ]
         assert len(set(hot)) == 3
@@ -153,7 +152,7 @@ def test_a_binary_instead_of_the_wheel(llama_server: Path, tmp_path: Path) -> No
             by_binary = await llama.complete(QUESTION, GREEDY, 1)
             assert "version" in llama.identity()["build"]
             family = psutil.Process().children(recursive=True)
-        assert len(family) >= 2, "the leash and the server"
+        assert len(family) >= 2, "the watchdog and the server"
         _, alive = psutil.wait_procs(family, timeout=5)
         assert not alive
         async with running(tmp_path / "log") as llama:
@@ -191,13 +190,14 @@ def test_the_key_is_not_on_the_command_line(tmp_path: Path) -> None:
     asyncio.run(look())
 
 
-def test_a_server_ends_with_its_leash(llama_server: Path, tmp_path: Path) -> None:
+def test_a_server_ends_with_its_watchdog(llama_server: Path, tmp_path: Path) -> None:
     """Closing the pipe is all that a killed parent can still do."""
 
     async def let_go() -> None:
         async with running(tmp_path / "log", f"backend.binary={llama_server}") as llama:
-            assert llama._server is not None
-            process = llama._server._process
+            server = llama._server._process
+            assert server is not None
+            process = server._process
             assert process is not None
             assert process.stdin is not None
             family = psutil.Process(process.pid).children(recursive=True)

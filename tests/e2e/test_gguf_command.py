@@ -1,4 +1,4 @@
-"""`evalkit gguf` and `evalkit bench memory`, on real files and with the real engine."""
+"""`evalkit gguf` and `python -m bench memory|synthetic`, on real files and with the real engine."""
 
 from __future__ import annotations
 
@@ -81,11 +81,11 @@ def test_hostile_strings_reach_no_terminal(tmp_path: Path) -> None:
         (["gguf", "MODEL", "context=0"], "whole number"),
         (["gguf", "MODEL", "slot=4"], "Did you mean slots"),
         (["gguf", "MODEL", "strict=maybe"], "true or false"),
-        (["gguf", "MODEL", "json"], "KEY=VALUE"),
-        (["gguf", "synthetic"], "give the file to write"),
-        (["gguf", "synthetic", "text.gguf"], "exists already"),
-        (["gguf", "synthetic", "x.gguf", "recipe=q4"], "no recipe 'q4'"),
-        (["gguf", "synthetic", "x.gguf", "vocabulary=10"], "at least 259"),
+        (["gguf", "MODEL", "json"], "give a file"),
+        (["bench", "synthetic"], "give the file to write"),
+        (["bench", "synthetic", "text.gguf"], "exists already"),
+        (["bench", "synthetic", "x.gguf", "recipe=q4"], "no recipe 'q4'"),
+        (["bench", "synthetic", "x.gguf", "vocabulary=10"], "at least 259"),
         (["bench", "memory", "recipe=q4_1"], "no recipe 'q4_1'"),
         (["bench", "memory", "context=512"], "at least 1024"),
         (["bench", "memory", "context=65536"], "the model has 32768"),
@@ -97,7 +97,9 @@ def test_wrong_requests_are_one_line(
     model_file: Path, tmp_path: Path, arguments: list[str], says: str
 ) -> None:
     (tmp_path / "text.gguf").write_text("not a model, whatever its name says")
-    done = evalkit(*(str(model_file) if word == "MODEL" else word for word in arguments), cwd=tmp_path)
+    module = "bench" if arguments[0] == "bench" else "evalkit"
+    words = [str(model_file) if word == "MODEL" else word for word in arguments if word != "bench"]
+    done = evalkit(*words, cwd=tmp_path, module=module)
     assert done.returncode == 2
     assert says in done.stderr
     assert done.stderr.count("\n") == 1
@@ -107,7 +109,7 @@ def test_wrong_requests_are_one_line(
 def test_predicted_memory_is_what_the_engine_takes(tmp_path: Path) -> None:
     """Rearranged and other weights, one slot and several, served in the real child with full contexts."""
     arguments = ["recipe=q4_0,q6_k", "context=2048", "slots=1,3", f"dir={tmp_path}", *SHAPE]
-    done = evalkit("bench", "memory", *arguments, cwd=tmp_path)
+    done = evalkit("memory", *arguments, cwd=tmp_path, module="bench")
     assert done.returncode == 0, done.stderr
     rows = [line.split() for line in done.stdout.splitlines() if " x 2048" in line]
     assert [(row[0], row[1]) for row in rows] == [("q4_0", "1"), ("q4_0", "3"), ("q6_k", "1"), ("q6_k", "3")]
@@ -118,7 +120,7 @@ def test_predicted_memory_is_what_the_engine_takes(tmp_path: Path) -> None:
 def test_a_synthetic_file_is_what_it_says(tmp_path: Path) -> None:
     path = tmp_path / "tiny-q4_k_s.gguf"
     arguments = ["recipe=q4_k_s", "layers=8", "hidden=256", "feed_forward=512", "heads=2", "kv_heads=1"]
-    made = evalkit("gguf", "synthetic", str(path), *arguments, "vocabulary=600", cwd=tmp_path)
+    made = evalkit("synthetic", str(path), *arguments, "vocabulary=600", cwd=tmp_path, module="bench")
     assert made.returncode == 0, made.stderr
     done = evalkit("gguf", str(path), "strict=true", "json=true", cwd=tmp_path)
     assert done.returncode == 0, done.stderr

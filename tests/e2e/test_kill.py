@@ -38,12 +38,18 @@ def started(run_dir: Path) -> Iterator[subprocess.Popen[bytes]]:
         process.wait()
 
 
+def _listening() -> None:
+    """What a shell starts in the background inherits a deaf ear for Ctrl-C, twice: ignored, and blocked."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+
+
 def servers_of(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
     with contextlib.suppress(psutil.Error):
         return [
             child
             for child in psutil.Process(process.pid).children(recursive=True)
-            if any("llama_host" in word for word in child.cmdline())
+            if any("children.llama_cpp" in word for word in child.cmdline())
         ]
     return []
 
@@ -99,8 +105,7 @@ def test_interrupting(undisturbed: Path, tmp_path: Path) -> None:
         stdin=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
-        # What a shell starts in the background inherits a deaf ear for Ctrl-C.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        preexec_fn=_listening,
     )
     generations = run_dir / "generations.jsonl"
     while not generations.exists() or not generations.read_text():

@@ -5,14 +5,17 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from evalkit.paths import BENCHMARKS
+from evalkit.files import BENCHMARKS
+from evalkit.run.generations import read_chain, read_generations, rewrite
 from tests.e2e.conftest import MODEL, evalkit, records, small_run
+from tests.unchained import unchain
 
 
 def test_the_folder_holds_what_the_design_promises(undisturbed: Path) -> None:
@@ -60,6 +63,7 @@ def test_the_same_command_again_generates_nothing(undisturbed: Path, tmp_path: P
     before = (run_dir / "generations.jsonl").read_bytes(), (run_dir / "run.json").read_bytes()
     done = evalkit(*small_run(run_dir), cwd=tmp_path)
     assert done.returncode == 0
+    assert "already complete: all 10 answers are there" in done.stderr
     assert "SmolLM2" in done.stdout
     assert ((run_dir / "generations.jsonl").read_bytes(), (run_dir / "run.json").read_bytes()) == before
 
@@ -91,6 +95,7 @@ def test_scoring_again_needs_no_engine(undisturbed: Path, tmp_path: Path) -> Non
 def test_a_partial_run_can_be_scored(undisturbed: Path, tmp_path: Path) -> None:
     run_dir = tmp_path / "run"
     shutil.copytree(undisturbed, run_dir)
+    unchain(run_dir)
     lines = (run_dir / "generations.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
     (run_dir / "generations.jsonl").write_text("".join(lines[:4]) + lines[4][:50], encoding="utf-8")
     done = evalkit("score", str(run_dir), cwd=tmp_path)
@@ -193,3 +198,47 @@ def test_an_output_that_is_no_text_of_any_file(tmp_path: Path) -> None:
     done = evalkit(*replayed, "run_dir=run", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert len(records(tmp_path / "run")) == 2
+
+
+def test_another_limit_generates_only_what_is_new(tmp_path: Path) -> None:
+    def run(limit: int, *more: str) -> tuple[str, list[dict[str, Any]]]:
+        asked = ("data=sample", "benchmark=[convfinqa,tfns]", f"limit={limit}", "protocol.max_tokens=8")
+        done = evalkit("run", MODEL, *asked, *more, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        folders = (tmp_path / "results/runs/smollm2-135m").glob(f"greedy-sample-{limit}-*")
+        folder = max(folders, key=lambda path: path.stat().st_mtime)
+        return done.stderr, [{**record, "after": "", "link": ""} for record in records(folder)]
+
+    own = "benchmark.convfinqa.history=own"
+    _, small = run(2, own)
+    said, larger = run(3, own)
+    assert f"{len(small)} answers are there already" in said
+    assert all(record in larger for record in small)
+    assert len({record["key"] for record in larger}) == len(larger) > len(small)
+    said, smaller = run(1, own)
+    assert f"{len(smaller)} answers are there already" in said
+    assert "prompt reuse" not in said  # no engine was needed
+    said, others = run(1, own, "backend.slots=1")
+    assert "there already" not in said  # several slots promise less than one
+    assert len(others) == len(smaller)
+
+
+def test_the_same_questions_again(undisturbed: Path, tmp_path: Path) -> None:
+    """A forger who makes the whole chain anew, run.json and record included, is found out by asking again."""
+    run_dir = tmp_path / "run"
+    shutil.copytree(undisturbed, run_dir)
+    done = evalkit("verify", str(run_dir), "ask=3", cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "texts: ok: 3 of 3 the same" in done.stdout
+    assert "weights: ok: sha256 " in done.stdout
+    answers = read_generations(run_dir / "generations.jsonl")
+    forged = [replace(answer, text="\\boxed{bearish}") for answer in answers]
+    rewrite(run_dir / "generations.jsonl", forged)
+    run = json.loads((run_dir / "run.json").read_text())
+    run["answers"] = read_chain(run_dir / "generations.jsonl").seal.as_json()
+    (run_dir / "run.json").write_text(json.dumps(run))
+    assert evalkit("score", str(run_dir), cwd=tmp_path).returncode == 0
+    done = evalkit("verify", str(run_dir), "ask=3", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "chain: ok" in done.stdout
+    assert "texts: NOT AS IT WAS: 0 of 3 the same" in done.stdout

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from evalkit.compare.comparison import AVERAGE
+from evalkit.schema import AVERAGE
 from evalkit.sweep.plan import plan
 from evalkit.sweep.record import Sweep, read_sweep
 from tests.e2e.conftest import command, evalkit
@@ -88,7 +88,7 @@ def findings(sweep: Sweep) -> list[object]:
 
 def test_killed_in_the_third_member_it_goes_on_to_the_same_tables(swept: Path, tmp_path: Path) -> None:
     words = sweep_in(tmp_path, "sweep.noise=[]")
-    third = Path(plan(words[1:]).members[2].config["results_dir"]) / "runs"
+    third = Path(plan(words[1:]).members[2].settings.results_dir) / "runs"
     with subprocess.Popen(
         command(*words),
         cwd=tmp_path,

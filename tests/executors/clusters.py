@@ -13,7 +13,7 @@ import psutil
 
 from tests.e2e.conftest import MODEL
 
-RAY_PROCESSES = ("raylet", "gcs_server", "ray::", "llama_host")
+RAY_PROCESSES = ("raylet", "gcs_server", "ray::", "children.llama_cpp")
 
 
 def tiny_run(run_dir: Path, *more: str) -> Sequence[str]:

@@ -7,16 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from evalkit.commands import multirun
-from evalkit.config import compose, to_dict
-from evalkit.errors import UserError
-from evalkit.runner.run import load_data
+from evalkit.commands.run import multirun
+from evalkit.config.settings import run_settings
+from evalkit.run.runner import load_data
+from evalkit.schema import UserError
 from tests.e2e.conftest import evalkit
 
 
 def outputs(tmp_path: Path) -> list[str]:
     """A replay sweep of three jobs: one good file, one whose outputs do not exist, one good again."""
-    settings = to_dict(compose(["+model=replay", "model.path=a", "data=sample", "benchmark=tfns", "limit=2"]))
+    settings = run_settings(["+model=replay", "model.path=a", "data=sample", "benchmark=tfns", "limit=2"])
     lines = [json.dumps({"id": e.id, "text": "bearish"}) for e in load_data(settings)["tfns"].examples]
     for name in ("a", "b"):
         (tmp_path / name).write_text("\n".join(lines))
@@ -50,4 +50,4 @@ def test_a_sweep_in_which_all_is_well(tmp_path: Path) -> None:
 def test_a_launcher_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(UserError, match="pip install hydra-submitit-launcher"):
-        multirun.multirun(["hydra/launcher=submitit_slurm", "+model=replay"])
+        multirun(["hydra/launcher=submitit_slurm", "+model=replay"])

@@ -6,7 +6,7 @@ import statistics
 
 import pytest
 
-from evalkit.executors.projection import Costs, Setup, answer_times, driver_rate, project
+from bench.cluster import Costs, Setup, answer_times, driver_rate, project
 
 FREE = Costs(record=0, call=0, sync=0)
 

@@ -84,7 +84,7 @@ def test_a_node_killed_in_mid_run(alone: dict[str, str], tmp_path: Path) -> None
     with two_nodes() as (cluster, node):
         raylet = node.all_processes["raylet"][0].process
         with started(run_dir, f"executor.address={cluster.address}") as process:
-            doomed = until(lambda: count(run_dir) and below(raylet.pid, "llama_host"), seconds=300)
+            doomed = until(lambda: count(run_dir) and below(raylet.pid, "children.llama_cpp"), seconds=300)
             cluster.remove_node(node, allow_graceful=False)
             before = count(run_dir)
             _, shown = process.communicate(timeout=300)
@@ -101,7 +101,7 @@ def test_nothing_is_left_after_any_end(end: signal.Signals, alone: dict[str, str
         until(lambda: count(run_dir) or process.poll() is not None, seconds=300)
         processes = below(process.pid, *RAY_PROCESSES)
         assert process.poll() is None, process.communicate()
-        assert any("llama_host" in " ".join(one.cmdline()) for one in processes)
+        assert any("children.llama_cpp" in " ".join(one.cmdline()) for one in processes)
         process.send_signal(end)
         _, shown = process.communicate(timeout=60)
     assert all_gone(processes)

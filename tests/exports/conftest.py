@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import dataclasses
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
-from evalkit.config import compose, to_dict
-from evalkit.records.file import FILE, to_bytes
-from evalkit.records.make import record_of
-from evalkit.records.record import Record
-from evalkit.runner.run import execute, load_data
+from evalkit.config.settings import run_settings
+from evalkit.run.info import Run
+from evalkit.run.record import RECORD_FILE, to_bytes
+from evalkit.run.runner import execute, load_data
+from evalkit.run.scoring import scored_run
+from tests.leaderboard.made import with_head, with_items
 
 BENCHMARKS = "benchmark=[finqa,convfinqa,ant_finance,tfns,finance_instruct]"
 TITLE = r"Evil_|& 100% #1 $x$ \input{/etc/passwd} ~^ <b>[x](javascript:1)</b> `` www.x.io -- ‮ 模型"
@@ -27,37 +28,40 @@ OUTPUTS = (
 
 
 @pytest.fixture(scope="session")
-def record(tmp_path_factory: pytest.TempPathFactory) -> Record:
-    """What evalkit makes of the run, under a harmless name."""
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """The run under a harmless name."""
     folder = tmp_path_factory.mktemp("exports")
     outputs = folder / "outputs.jsonl"
     overrides = ["data=sample", BENCHMARKS, "limit=7", f"run_dir={folder / 'run'}"]
-    config = to_dict(compose(["+model=replay", f"model.path={outputs}", "model.name=tiny-q4_0", *overrides]))
+    config = run_settings(["+model=replay", f"model.path={outputs}", "model.name=tiny-q4_0", *overrides])
     examples = [example for loaded in load_data(config).values() for example in loaded.examples]
     with outputs.open("w", encoding="utf-8") as file:
         for number, example in enumerate(examples):
             text = OUTPUTS[number % len(OUTPUTS)]
             file.write(json.dumps({"id": example.id, "turn": example.turn, "text": text}) + "\n")
-    return record_of(execute(config, Console(file=io.StringIO())))
+    return scored_run(execute(config, Console(file=io.StringIO())))
 
 
 @pytest.fixture(scope="session")
-def hostile(record: Record) -> Record:
+def hostile(run: Run) -> Run:
     """The same run of a model with a hostile name and title, two samples an example, and a failed answer."""
-    head = dataclasses.replace(
-        record.head, model={**record.head.model, "name": "../../x\n/..", "title": TITLE}, run_id="../run"
-    )
-    second = [dataclasses.replace(row, sample=1, text="neutral") for row in record.rows]
-    rows = [row for pair in zip(record.rows, second, strict=True) for row in pair]
-    failed = {name: dataclasses.replace(v, correct=None, score=None) for name, v in rows[0].verdicts.items()}
-    rows[0] = dataclasses.replace(rows[0], text=None, error="engine_error: gone", verdicts=failed)
-    return Record(head, rows)
+    model = {**run.info.raw["model"], "name": "../../x\n/..", "title": TITLE}
+    items = [
+        item.with_samples((sample, replace(sample, number=1, text="neutral")))
+        for item in run.items
+        for sample in item.samples
+    ]
+    first, second = items[0].samples
+    scores = {name: replace(score, correct=None, value=None) for name, score in first.scores.items()}
+    gone = replace(first, text=None, error="engine_error: gone", scores=scores)
+    items[0] = items[0].with_samples((gone, second))
+    return with_items(with_head(run, model=model, run_id="../run"), items)
 
 
 @pytest.fixture
-def run_dir(record: Record, tmp_path: Path) -> Path:
+def run_dir(run: Run, tmp_path: Path) -> Path:
     """A run's folder with its record."""
     folder = tmp_path / "run"
     folder.mkdir()
-    (folder / FILE).write_bytes(to_bytes(record))
+    (folder / RECORD_FILE).write_bytes(to_bytes(run))
     return folder

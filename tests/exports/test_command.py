@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import gzip
 import os
 import shutil
@@ -13,10 +12,11 @@ from pathlib import Path
 import pytest
 
 from evalkit.commands.export import HELP, main
-from evalkit.errors import UserError
-from evalkit.exports import formats
-from evalkit.records.file import FILE, to_bytes
-from evalkit.records.record import Record
+from evalkit.export import formats
+from evalkit.run.info import Run
+from evalkit.run.record import RECORD_FILE, to_bytes
+from evalkit.schema import UserError
+from tests.leaderboard.made import unchecked, with_answers, with_head
 
 FORMATS = ["every_eval_ever", "latex", "lm_eval", "markdown", "model_card", "parquet"]
 ALL = """
@@ -65,10 +65,8 @@ def test_same_record_same_bytes_anywhere(run_dir: Path, tmp_path: Path) -> None:
     assert len(made[0]) == 4 * 2 + 1 + (1 + 5) + 1 + 1 + 1
 
 
-def test_several_runs_are_one_table_and_a_file_set_each(
-    record: Record, run_dir: Path, tmp_path: Path
-) -> None:
-    other = Record(dataclasses.replace(record.head, model={**record.head.model, "name": "b"}), record.rows)
+def test_several_runs_are_one_table_and_a_file_set_each(run: Run, run_dir: Path, tmp_path: Path) -> None:
+    other = with_head(run, model={**run.info.raw["model"], "name": "b"})
     (tmp_path / "b.jsonl.gz").write_bytes(to_bytes(other))
     runs = [str(run_dir), str(tmp_path / "b.jsonl.gz")]
     for format_, expected in (("markdown", 1), ("parquet", 2), ("lm_eval", 2 * (1 + 5))):
@@ -85,18 +83,18 @@ def _refusal(arguments: list[str]) -> str:
     return str(refusal.value)
 
 
-def test_wrong_requests_are_one_line(record: Record, run_dir: Path, tmp_path: Path) -> None:
+def test_wrong_requests_are_one_line(run: Run, run_dir: Path, tmp_path: Path) -> None:
     out = str(tmp_path / "out")
     assert "Did you mean latex" in _refusal(["latx", str(run_dir), out])
     assert "give the format" in _refusal(["latex", str(run_dir)])
-    assert "evalkit score" in _refusal(["latex", str(tmp_path), out])
-    assert "cannot be read" in _refusal(["latex", str(tmp_path / "none.jsonl.gz"), out])
-    assert "give each run once" in _refusal(["latex", str(run_dir), str(run_dir / FILE), out])
+    (tmp_path / "empty").mkdir()
+    assert "evalkit score" in _refusal(["latex", str(tmp_path / "empty"), out])
+    assert "is not a run folder, a record" in _refusal(["latex", str(tmp_path / "none.jsonl.gz"), out])
+    assert "give each run once" in _refusal(["latex", str(run_dir), str(run_dir / RECORD_FILE), out])
     assert "is a run or a file" in _refusal(["latex", str(run_dir), str(run_dir)])
-    assert "is a run or a file" in _refusal(["latex", str(run_dir), str(run_dir / FILE)])
+    assert "is a run or a file" in _refusal(["latex", str(run_dir), str(run_dir / RECORD_FILE)])
     assert not (tmp_path / "out").exists()
-    clash = Record(dataclasses.replace(record.head, run_id="other"), record.rows)
-    (tmp_path / "clash.jsonl.gz").write_bytes(to_bytes(clash))
+    (tmp_path / "clash.jsonl.gz").write_bytes(to_bytes(with_head(run, run_id="other")))
     assert "different folders" in _refusal(["lm_eval", str(run_dir), str(tmp_path / "clash.jsonl.gz"), out])
 
 
@@ -111,19 +109,20 @@ def test_wrong_requests_are_one_line(record: Record, run_dir: Path, tmp_path: Pa
     ],
 )
 def test_a_foreign_record_is_refused_in_one_line(
-    record: Record, tmp_path: Path, old: bytes, new: bytes, says: str
+    run: Run, tmp_path: Path, old: bytes, new: bytes, says: str
 ) -> None:
-    content = gzip.decompress(to_bytes(record))
+    content = gzip.decompress(to_bytes(run))
     assert old in content
     file = tmp_path / "foreign.jsonl.gz"
     file.write_bytes(gzip.compress(content.replace(old, new)))
     assert says in _refusal(["lm_eval", str(file), str(tmp_path / "out")])
 
 
-def test_numbers_beyond_all_measure_are_refused_or_left_out(record: Record, tmp_path: Path) -> None:
-    large = {**record.head.sampling, "temperature": 10**400}
-    rows = [dataclasses.replace(row, prompt_tokens=10**30) for row in record.rows]
+def test_numbers_beyond_all_measure_are_refused(run: Run, tmp_path: Path) -> None:
     file = tmp_path / "large.jsonl.gz"
-    file.write_bytes(to_bytes(Record(dataclasses.replace(record.head, sampling=large), rows)))
+    file.write_bytes(to_bytes(with_answers(run, prompt_tokens=10**30)))
     assert "does not fit its columns" in _refusal(["parquet", str(file), str(tmp_path / "out")])
     assert main(["lm_eval", str(file), str(tmp_path / "out")]) == 0
+    hot = {**run.info.raw["sampling"], "temperature": 10**400}
+    file.write_bytes(to_bytes(unchecked(run, sampling=hot)))
+    assert "sampling.temperature" in _refusal(["lm_eval", str(file), str(tmp_path / "out")])

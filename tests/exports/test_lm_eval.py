@@ -8,42 +8,43 @@ from pathlib import Path
 
 import pytest
 
-from evalkit.exports import exporter
-from evalkit.importers.common.outputs import Output, Settings
+from evalkit.export import exporter
+from evalkit.importers import Output, Settings
 from evalkit.importers.lm_eval import outputs
-from evalkit.records.record import Record, Row
-from evalkit.stats.error import standard_error
+from evalkit.run.info import Run
+from evalkit.stats.intervals import standard_error
+from tests.leaderboard.made import answers, with_head
 
 SCORED = {"finqa", "convfinqa", "ant_finance", "tfns"}
 
 
-def _files(record: Record, out: Path) -> tuple[Path, dict[str, Path]]:
+def _files(run: Run, out: Path) -> tuple[Path, dict[str, Path]]:
     """The results file, and the samples files by task."""
-    results, *samples = exporter("lm_eval").export([record], out)
+    results, *samples = exporter("lm_eval").export([run], out)
     return results, {
         json.loads(results.read_text())["configs"][name]["task"]: path
-        for name in record.head.benchmarks
+        for name in run.info.benchmarks
         for path in samples
         if f"samples_{name}_" in path.name
     }
 
 
-def _scores(rows: list[Row], benchmark: str) -> list[tuple[float, str]]:
-    verdicts = [(row.verdicts["financial"].score, row.group) for row in rows if row.benchmark == benchmark]
-    return [(score, group) for score, group in verdicts if score is not None]
+def _scores(run: Run, benchmark: str) -> list[tuple[float, str]]:
+    found = [(sample.scores["financial"].value, item.group) for item, sample in answers(run, benchmark)]
+    return [(value, group) for value, group in found if value is not None]
 
 
-def test_the_importer_reads_the_same_outputs_back(record: Record, tmp_path: Path) -> None:
-    _, samples = _files(record, tmp_path)
-    for benchmark in record.head.benchmarks:
+def test_the_importer_reads_the_same_outputs_back(run: Run, tmp_path: Path) -> None:
+    _, samples = _files(run, tmp_path)
+    for benchmark in run.info.benchmarks:
         read = list(outputs(samples[benchmark], Settings(benchmark)))
         assert [(o.id, o.turn, o.sample, o.text) for o in read if isinstance(o, Output)] == [
-            (row.id, row.turn, row.sample, row.text) for row in record.rows if row.benchmark == benchmark
+            (item.id, item.turn, sample.number, sample.text) for item, sample in answers(run, benchmark)
         ]
 
 
 def test_samples_of_one_example_are_repeats_and_failed_ones_are_left_out(
-    hostile: Record, tmp_path: Path
+    hostile: Run, tmp_path: Path
 ) -> None:
     _, samples = _files(hostile, tmp_path)
     first = json.loads(samples["finqa"].read_text().split("\n")[0])
@@ -52,12 +53,12 @@ def test_samples_of_one_example_are_repeats_and_failed_ones_are_left_out(
     assert sum(isinstance(each, Output) for each in read) == len(read) - 1 == 13
 
 
-def test_accuracies_and_errors_are_those_of_the_record(record: Record, tmp_path: Path) -> None:
-    path, _ = _files(record, tmp_path)
+def test_accuracies_and_errors_are_those_of_the_record(run: Run, tmp_path: Path) -> None:
+    path, _ = _files(run, tmp_path)
     results = json.loads(path.read_text())
     assert set(results["results"]) == SCORED | {"finance_instruct"}
     for benchmark in SCORED:
-        scores = _scores(record.rows, benchmark)
+        scores = _scores(run, benchmark)
         task = results["results"][benchmark]
         assert math.isclose(task["acc,financial"], sum(s for s, _ in scores) / len(scores), abs_tol=1e-6)
         error = standard_error([s for s, _ in scores], [group for _, group in scores])
@@ -67,10 +68,8 @@ def test_accuracies_and_errors_are_those_of_the_record(record: Record, tmp_path:
     assert not any(key.startswith("acc") for key in results["results"]["finance_instruct"])
 
 
-def test_rules_that_judge_only_some_examples_are_not_among_the_metrics(
-    record: Record, tmp_path: Path
-) -> None:
-    results = json.loads(_files(record, tmp_path)[0].read_text())
+def test_rules_that_judge_only_some_examples_are_not_among_the_metrics(run: Run, tmp_path: Path) -> None:
+    results = json.loads(_files(run, tmp_path)[0].read_text())
     own = {(each["task"], each["rule"]): each["scored"] for each in results["evalkit"]["accuracies"]}
     partial = {(task, rule) for (task, rule), n in own.items() if n < 0.9 * own[task, "financial"]}
     listed = {
@@ -84,16 +83,28 @@ def test_rules_that_judge_only_some_examples_are_not_among_the_metrics(
     assert ("finqa", "finqa_official") in listed
 
 
-def test_names_stay_in_the_folder(hostile: Record, tmp_path: Path) -> None:
+def test_samples_are_under_the_rule_that_the_run_gives_the_benchmark(run: Run, tmp_path: Path) -> None:
+    benchmarks = run.info.raw["benchmarks"]
+    other = {**benchmarks, "finqa": {**benchmarks["finqa"], "rule": "finqa_official"}}
+    path, samples = _files(with_head(run, benchmarks=other), tmp_path)
+    lines = [json.loads(line) for line in samples["finqa"].read_text().splitlines()]
+    scores = [sample.scores["finqa_official"].value for _, sample in answers(run, "finqa")]
+    assert {line["filter"] for line in lines} == {"finqa_official"}
+    assert [line["acc"] for line in lines] == scores
+    effective = json.loads(path.read_text())["n-samples"]["finqa"]["effective"]
+    assert effective == sum(value is not None for value in scores)
+
+
+def test_names_stay_in_the_folder(hostile: Run, tmp_path: Path) -> None:
     out = tmp_path / "deep" / "out"
     for path in exporter("lm_eval").export([hostile], out):
         assert path.resolve().parent.parent == out.resolve()
     assert [path.name for path in tmp_path.iterdir()] == ["deep"]
 
 
-def test_its_own_table_maker_and_names(record: Record, hostile: Record, tmp_path: Path) -> None:
+def test_its_own_table_maker_and_names(run: Run, hostile: Run, tmp_path: Path) -> None:
     utils = pytest.importorskip("lm_eval.utils")
-    for each in (record, hostile):
+    for each in (run, hostile):
         results, samples = _files(each, tmp_path)
         content = json.loads(results.read_text())
         table = utils.make_table(content)
@@ -108,16 +119,16 @@ def test_its_own_table_maker_and_names(record: Record, hostile: Record, tmp_path
         }
 
 
-def test_every_eval_evers_converter_of_lm_eval_logs(record: Record, tmp_path: Path) -> None:
+def test_every_eval_evers_converter_of_lm_eval_logs(run: Run, tmp_path: Path) -> None:
     adapter = pytest.importorskip("every_eval_ever.converters.lm_eval.adapter").LMEvalAdapter()
-    exporter("lm_eval").export([record], tmp_path)
+    exporter("lm_eval").export([run], tmp_path)
     logs = adapter.transform_from_directory(tmp_path, {"source_organization_name": "test"})
     results = {
         (result.evaluation_name, result.metric_config.metric_name): result.score_details.score
         for log in logs
         for result in log.evaluation_results
     }
-    scores = _scores(record.rows, "tfns")
+    scores = _scores(run, "tfns")
     assert math.isclose(
         results["tfns/financial", "acc"], sum(score for score, _ in scores) / len(scores), abs_tol=1e-6
     )

@@ -8,22 +8,20 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from evalkit.compare.comparison import Estimate
-from evalkit.errors import UserError
+from evalkit.board.board import board_of
 from evalkit.frames import Runs, accuracy, average, load_runs
-from evalkit.leaderboard.make import board_of
-from evalkit.records.file import read_record
-from evalkit.records.record import RuleVerdict
-from tests.leaderboard.made import keep, record, row
+from evalkit.run.record import load_run
+from evalkit.schema import Estimate, Score, UserError
+from tests.leaderboard.made import item, keep, run
 
 
 def test_it_says_what_the_leaderboard_says(runs: Runs, results: Path) -> None:
-    records = {str(path): read_record(path) for path in (results / "records").rglob("*.jsonl.gz")}
+    loaded = {str(path): load_run(path) for path in (results / "records").rglob("*.jsonl.gz")}
     found = {
         (line["model"], line["benchmark"]): line for line in _lines(accuracy(runs, ["model", "benchmark"]))
     }
     means = {line["model"]: line for line in _lines(average(runs, ["model"]))}
-    for entry in board_of(records, []).measured:
+    for entry in board_of(loaded, []).measured:
         for name, cell in entry.cells.items():
             line = found[entry.model, name]
             assert (line["unscored"], line["failed"]) == (cell.unscored, cell.failed)
@@ -71,30 +69,27 @@ def test_columns_of_runs_count_too(runs: Runs) -> None:
 
 
 def test_samples_of_an_example_are_one_item(tmp_path: Path) -> None:
-    several = record("several", {"tfns": []})
-    for number, scores in enumerate([(1.0, 0.0), (1.0, 1.0), (0.0, 0.0, 0.0, 1.0)]):
-        several.rows.extend(row("tfns", number, score, sample=at) for at, score in enumerate(scores))
-    keep(tmp_path, several)
+    scores = [(1.0, 0.0), (1.0, 1.0), (0.0, 0.0, 0.0, 1.0)]
+    keep(tmp_path, run("several", {"tfns": []}, *(item("tfns", at, *each) for at, each in enumerate(scores))))
     [found] = accuracy(load_runs(tmp_path)).to_dict("records")
     assert found["n"] == 3
     assert found["accuracy"] == pytest.approx((0.5 + 1 + 0.25) / 3)
 
 
 def test_failed_and_unscored_are_counted_apart(tmp_path: Path) -> None:
-    mixed = record("mixed", {"tfns": [1.0, 0.0, None]})
-    none = {"financial": RuleVerdict(None, None, "engine_error")}
-    mixed.rows.append(row("tfns", 9, None, text=None, error="no", verdicts=none))
-    keep(tmp_path, mixed)
+    none = {"financial": Score(None, None, None, "engine_error")}
+    failed = item("tfns", 9, None, text=None, error="no", scores=none)
+    keep(tmp_path, run("mixed", {"tfns": [1.0, 0.0, None]}, failed))
     [found] = accuracy(load_runs(tmp_path)).to_dict("records")
     assert (found["n"], found["unscored"], found["failed"]) == (2, 1, 1)
 
 
 def test_where_each_row_is_one_file_its_examples_are_the_sample(tmp_path: Path) -> None:
-    tasks = record("tasks", {"tfns": []})
-    for number, score in enumerate([1.0, 0.0, 1.0, 1.0]):
-        where = {"facets": {"task": f"t{number % 2}"}, "group": f"file {number % 2}"}
-        tasks.rows.append(row("tfns", number, score, **where))
-    keep(tmp_path, tasks)
+    items = [
+        item("tfns", number, score, facets={"task": f"t{number % 2}"}, group=f"file {number % 2}")
+        for number, score in enumerate([1.0, 0.0, 1.0, 1.0])
+    ]
+    keep(tmp_path, run("tasks", {"tfns": []}, *items))
     runs = load_runs(tmp_path)
     found = accuracy(runs, by=["facet_task"])
     assert list(found["clusters"]) == [2, 2]

@@ -11,11 +11,10 @@ import pandas as pd
 import pytest
 
 import evalkit
-from evalkit.errors import UserError
 from evalkit.frames import Runs, load_runs
-from evalkit.records.file import read_record, to_bytes
-from evalkit.records.record import RuleVerdict
-from tests.leaderboard.made import keep, record, row
+from evalkit.run.record import load_run, to_bytes
+from evalkit.schema import Score, UserError
+from tests.leaderboard.made import answers, item, keep, run, unchecked
 
 
 def test_importing_evalkit_does_not_import_pandas() -> None:
@@ -26,10 +25,10 @@ def test_importing_evalkit_does_not_import_pandas() -> None:
 
 
 def test_there_is_one_row_per_run_answer_verdict_and_member(runs: Runs, results: Path) -> None:
-    records = [read_record(path) for path in sorted((results / "records").rglob("*.jsonl.gz"))]
-    assert list(runs.runs["run"]) == [f"{each.name}/{each.head.run_id}" for each in records]
-    assert len(runs.answers) == sum(len(each.rows) for each in records)
-    assert len(runs.scores) == sum(len(row.verdicts) for each in records for row in each.rows)
+    loaded = [load_run(path) for path in sorted((results / "records").rglob("*.jsonl.gz"))]
+    assert list(runs.runs["run"]) == [f"{each.info.model.name}/{each.info.run_id}" for each in loaded]
+    assert len(runs.answers) == sum(len(answers(each)) for each in loaded)
+    assert len(runs.scores) == sum(len(sample.scores) for each in loaded for _, sample in answers(each))
     assert len(runs.sweeps) == 7
     assert runs.sweeps["reference"].sum() == 1
     assert "2 runs" in repr(runs)
@@ -93,7 +92,7 @@ def test_a_run_that_a_folder_holds_twice_counts_once(results: Path, tmp_path: Pa
 
 
 def test_runs_with_one_title_are_told_apart(tmp_path: Path) -> None:
-    keep(tmp_path, record("a", {"tfns": [1.0]}), record("a", {"tfns": [0.0]}, run_id="other"))
+    keep(tmp_path, run("a", {"tfns": [1.0]}), run("a", {"tfns": [0.0]}, run_id="other"))
     found = load_runs(tmp_path)
     assert sorted(found.runs["label"]) == ["A (greedy-local-all-0123)", "A (other)"]
     assert found.find("other") == "a/other"
@@ -126,14 +125,8 @@ def test_no_table_of_that_name(runs: Runs) -> None:
 
 
 def test_what_a_foreign_record_holds_does_no_harm(tmp_path: Path) -> None:
-    head = {
-        "sampling": {"temperature": "hot", "max_tokens": [1]},
-        "measured": {"probe": {"decode_tokens_per_second": 1e5}},
-    }
-    odd = record("odd", {"tfns": [1.0]}, **head)
-    rows = [row("tfns", 1, 1.0, facets={"deep": {"a": [1]}, "big": 10**30, "yes": True}, text="a\0b")]
-    odd.rows[:] = rows
-    keep(tmp_path, odd)
+    facets = {"deep": {"a": [1]}, "big": 10**30, "yes": True}
+    keep(tmp_path, run("odd", {"tfns": []}, item("tfns", 1, 1.0, facets=facets, text="a\0b"), sampling={}))
     found = load_runs(tmp_path)
     assert pd.isna(found.runs["temperature"][0])
     assert pd.isna(found.runs["max_tokens"][0])
@@ -143,19 +136,23 @@ def test_what_a_foreign_record_holds_does_no_harm(tmp_path: Path) -> None:
 
 
 def test_a_number_or_a_facet_too_many_is_refused(tmp_path: Path) -> None:
-    big, wide = record("big", {"tfns": []}), record("wide", {"tfns": []})
-    big.rows.append(row("tfns", 1, 1.0, completion_tokens=10**30))
-    wide.rows.append(row("tfns", 1, 1.0, facets={str(number): 1 for number in range(101)}))
+    big = run("big", {"tfns": []}, item("tfns", 1, 1.0, completion_tokens=10**30))
+    wide = run("wide", {"tfns": []}, item("tfns", 1, 1.0, facets={str(at): 1 for at in range(101)}))
     for each, says in ((big, "completion_tokens"), (wide, "101 facets")):
-        path = tmp_path / f"{each.name}.jsonl.gz"
+        path = tmp_path / f"{each.info.model.name}.jsonl.gz"
         path.write_bytes(to_bytes(each))
         with pytest.raises(UserError, match=says):
             _ = load_runs(path).answers
 
 
 def test_a_score_that_is_none_is_refused(tmp_path: Path) -> None:
-    bad = record("bad", {"tfns": []})
-    bad.rows.append(row("tfns", 1, 1.0, verdicts={"financial": RuleVerdict(True, 7.0, "correct")}))
-    keep(tmp_path, bad)
+    scores = {"financial": Score(None, True, 7.0, "correct")}
+    keep(tmp_path, run("bad", {"tfns": []}, item("tfns", 1, 1.0, scores=scores)))
     with pytest.raises(UserError, match="a score of 7"):
+        load_runs(tmp_path)
+
+
+def test_a_setting_that_is_none_is_refused(tmp_path: Path) -> None:
+    keep(tmp_path, unchecked(run("odd", {"tfns": [1.0]}), sampling={"temperature": "hot"}))
+    with pytest.raises(UserError, match=r"not a run's record: sampling\.temperature"):
         load_runs(tmp_path)

@@ -6,12 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from evalkit.errors import UserError
-from evalkit.frames import Runs, load_runs, read
-from evalkit.frames.reading import MOST
-from evalkit.records.record import RuleVerdict
+from evalkit.frames import MOST, Runs, load_runs, read
+from evalkit.schema import Score, UserError
 from tests.frames.conftest import HOSTILE
-from tests.leaderboard.made import keep, record, row
+from tests.leaderboard.made import item, keep, run
 
 
 def test_an_answer_reads_as_it_was_given(runs: Runs) -> None:
@@ -37,11 +35,10 @@ def test_hostile_output_is_only_text(runs: Runs) -> None:
 
 
 def test_what_is_too_long_loses_its_middle_and_wrong_spans_mark_nothing(tmp_path: Path) -> None:
-    odd = record("odd", {"tfns": []})
-    verdict = RuleVerdict(True, 1.0, "correct", "42", (5, 10**9))
-    odd.rows.append(row("tfns", 0, 1.0, text="x" * 10**6 + "end", verdicts={"financial": verdict}))
-    odd.rows.append(row("tfns", 1, None, text=None, error="context overflow"))
-    keep(tmp_path, odd)
+    score = Score("42", True, 1.0, "correct", span=(5, 10**9))
+    long = item("tfns", 0, 1.0, text="x" * 10**6 + "end", scores={"financial": score})
+    failed = item("tfns", 1, None, text=None, error="context overflow")
+    keep(tmp_path, run("odd", {"tfns": []}, long, failed))
     runs = load_runs(tmp_path)
     text = str(read(runs, 0))
     assert len(text) < 2 * MOST

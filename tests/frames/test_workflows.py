@@ -13,8 +13,8 @@ import pytest
 import yaml
 
 from evalkit.__main__ import main
-from evalkit.config import compose, to_dict
-from evalkit.runner.settings import check
+from evalkit.config.settings import run_settings
+from evalkit.run.runner import check
 
 ROOT = Path(__file__).parents[2]
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
@@ -122,10 +122,9 @@ def test_the_run_command_composes_for_every_kind_of_model(words: str) -> None:
         line = line.replace(f"${variable}", value)
     arguments = [word for word in shlex.split(line)[2:] if word != "${model[@]}"]
     assert not any("$" in argument for argument in arguments)
-    config = to_dict(compose([*words.split(), *arguments]))
-    check(config)
-    assert list(config["benchmark"]) == ["finqa", "tfns"]
-    assert (config["limit"], config["protocol"]["max_tokens"], config["run_dir"]) == (5, 64, "run")
+    settings = check(run_settings([*words.split(), *arguments]))
+    assert list(settings.benchmark) == ["finqa", "tfns"]
+    assert (settings.limit, settings.protocol.max_tokens, settings.run_dir) == (5, 64, "run")
     if "gguf" in words:
-        assert config["model"]["path"] in ("model.gguf", "models/mine.gguf")
-        assert config["model"]["name"] == "my-model"
+        assert settings.model.path in ("model.gguf", "models/mine.gguf")
+        assert settings.model.name == "my-model"

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from gguf.constants import GGML_QUANT_SIZES, GGMLQuantizationType
 
-from evalkit.gguf.header import ArrayInfo, GGUFHeader, Scalar, TensorInfo
-from evalkit.gguf.mixes import FILE_TYPES
-from evalkit.gguf.synthetic import Build, Geometry, tensors
+from bench.synthetic import Build, Geometry, tensors
+from evalkit.weights.gguf import ArrayInfo, GGUFHeader, Scalar, TensorInfo
+from evalkit.weights.recipe import FILE_TYPES
 
 # Widths that fit every block, and layers enough for every rule of the mixes.
 SMALL = Geometry(layers=28, hidden=256, feed_forward=512, heads=4, kv_heads=1, head_dim=64, vocabulary=512)

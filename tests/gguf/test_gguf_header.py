@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 from gguf import GGMLQuantizationType, GGUFWriter
 
-from evalkit.errors import UserError
-from evalkit.gguf.header import ArrayInfo, read_header
-from evalkit.gguf.summary import summary
+from evalkit.schema import UserError
+from evalkit.weights.gguf import ArrayInfo, read_header, summary
 
 
 def write_small(path: Path, vocabulary: int = 100) -> bytes:
@@ -182,11 +181,11 @@ def test_large_vocabulary_costs_little(tmp_path: Path) -> None:
     path.write_bytes(begin(keys=2) + keys + bytes(64))
     read_header(path)  # the first one pays for imports
     tracemalloc.start()
-    started = time.perf_counter()
+    started = time.process_time()
     header = read_header(path)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert time.perf_counter() - started < 2
+    assert time.process_time() - started < 5  # seconds of the processor, traced: a second when it is quiet
     assert peak < 8 << 20
     assert header.metadata["merges"] == ArrayInfo("STRING", 150_000)
 
@@ -203,10 +202,10 @@ def test_sparse_giants_stay_bounded(tmp_path: Path) -> None:
             handle.seek(first + index * (8 + step))
             handle.write(struct.pack("<Q", step))
         handle.truncate(first + count * (8 + step) + 64)
-    started = time.perf_counter()
+    started = time.process_time()
     with pytest.raises(UserError, match="MiB"):
         read_header(path)
-    assert time.perf_counter() - started < 5
+    assert time.process_time() - started < 5
 
 
 def test_mutations_end_in_a_header_or_a_user_error(tmp_path: Path, small: bytes) -> None:

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from evalkit.errors import UserError
-from evalkit.gguf.memory import predicted_memory
-from evalkit.gguf.synthetic import BUILDS, Geometry
+from bench.synthetic import BUILDS, Geometry
+from evalkit.schema import UserError
+from evalkit.weights.memory import predicted_memory
 from tests.gguf.synthetic_headers import SMALL, header_of
 
 MIB = 2**20

@@ -7,8 +7,16 @@ from pathlib import Path
 import gguf
 import pytest
 
-from evalkit.gguf.mixes import FILE_TYPES, Model, base_type, fallbacks, is_type, layer_of, tensor_type
-from evalkit.gguf.synthetic import Build, Geometry, file_bytes, write
+from bench.synthetic import Build, Geometry, file_bytes, write
+from evalkit.weights.recipe import (
+    FILE_TYPES,
+    LayerCounts,
+    base_type,
+    fallbacks,
+    is_type,
+    layer_of,
+    tensor_type,
+)
 
 # Bytes of the files in bartowski/Qwen2.5-7B-Instruct-GGUF on the Hub. The header (vocabulary, merges,
 # template, tensor table) is 5.95 MB in each; it differs by what the file says about itself.
@@ -31,7 +39,7 @@ PUBLISHED = {
     "IQ2_M": 2_780_343_360,
 }
 HEADER = 5_954_240
-MODEL = Model(layers=28, gqa=7, tied=False)
+MODEL = LayerCounts(layers=28, gqa=7, tied=False)
 
 
 @pytest.mark.parametrize("mix", PUBLISHED)
@@ -52,13 +60,13 @@ def test_an_importance_matrix_decides_the_first_eighth_of_ffn_down() -> None:
 
 
 def test_tied_embeddings_are_quantized_as_the_output() -> None:
-    tied = Model(layers=28, gqa=7, tied=True)
+    tied = LayerCounts(layers=28, gqa=7, tied=True)
     assert tensor_type("Q4_K_M", MODEL, "token_embd.weight") == "Q4_K"
     assert tensor_type("Q4_K_M", tied, "token_embd.weight") == "Q6_K"
 
 
 def test_models_of_70b_get_more_bits_in_attn_v() -> None:
-    large = Model(layers=80, gqa=8, tied=False, large=True)
+    large = LayerCounts(layers=80, gqa=8, tied=False, large=True)
     assert tensor_type("Q4_K_M", large, "blk.12.attn_v.weight") == "Q6_K"  # (12 - 10) % 3 == 2
     assert tensor_type("Q4_K_M", large, "blk.13.attn_v.weight") == "Q5_K"
 
@@ -85,7 +93,7 @@ def test_layer_numbers_of_hostile_names() -> None:
 
 def test_what_is_written_is_what_was_asked_for(tmp_path: Path) -> None:
     """The gguf package's reader sees the tensors that `tensors` promised."""
-    from evalkit.gguf.synthetic import tensors
+    from bench.synthetic import tensors
 
     small = Geometry(layers=2, hidden=256, feed_forward=512, heads=4, kv_heads=1, head_dim=64, vocabulary=600)
     write(tmp_path / "x.gguf", small, Build("IQ3_XS"))

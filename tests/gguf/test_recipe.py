@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 from omegaconf import OmegaConf
 
-from evalkit.errors import UserError
-from evalkit.gguf.recipe import contradictions, found_recipe
-from evalkit.gguf.synthetic import BUILDS, Build
-from evalkit.paths import CONFIGS
+from bench.synthetic import BUILDS, Build
+from evalkit.files import CONFIGS
+from evalkit.schema import UserError
+from evalkit.weights.recipe import contradictions, found_recipe
 from tests.gguf.synthetic_headers import SMALL, header_of
 
 NARROW = replace(

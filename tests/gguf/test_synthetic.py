@@ -13,11 +13,10 @@ from gguf.constants import GGML_QUANT_SIZES
 from gguf.quants import dequantize
 from omegaconf import OmegaConf
 
-from evalkit.errors import UserError
-from evalkit.gguf.header import read_header
-from evalkit.gguf.random_blocks import random_blocks
-from evalkit.gguf.synthetic import BUILDS, Geometry, build_named, file_bytes, tensors, write
-from evalkit.paths import CONFIGS
+from bench.synthetic import BUILDS, Geometry, build_named, file_bytes, random_blocks, tensors, write
+from evalkit.files import CONFIGS
+from evalkit.schema import UserError
+from evalkit.weights.gguf import read_header
 from tests.gguf.synthetic_headers import SMALL
 
 # Of these the recorded size is not of the recipe that the card names: see the configs' comments.

@@ -7,8 +7,7 @@ from pathlib import Path
 import gguf
 import numpy as np
 
-from evalkit.gguf.header import read_header
-from evalkit.gguf.tokenizer import tokenizer_sha256
+from evalkit.weights.gguf import read_header, tokenizer_sha256
 
 
 def file_hash(path: Path, tokens: list[str] | None, bos: int = 0, weight: float = 0.0) -> str | None:

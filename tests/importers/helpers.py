@@ -10,9 +10,8 @@ from typing import Any
 
 import pyarrow  # type: ignore[import-untyped]
 
-from evalkit.errors import UserError
-from evalkit.importers.common.convert import Summary, convert
-from evalkit.importers.common.outputs import Settings
+from evalkit.importers import Settings, Summary, convert
+from evalkit.schema import UserError
 
 LOGS = Path(__file__).parent / "logs"
 LM_EVAL = "lm_eval_0.4.13_{}.jsonl"

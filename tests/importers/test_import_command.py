@@ -10,14 +10,14 @@ import pytest
 
 from evalkit.__main__ import main as evalkit
 from evalkit.commands.import_ import main as import_command
-from evalkit.errors import UserError
 from evalkit.importers import formats
+from evalkit.schema import UserError
 from tests.importers.helpers import INSPECT, LM_EVAL, LOGS
 
 Score = dict[tuple[str, int | None, int], tuple[bool, str]]
 
 
-def scored(outputs: Path, benchmark: str, run_dir: Path, samples: int = 1) -> Score:
+def scored(outputs: Path, benchmark: str, run_dir: Path, samples: int = 1, rule: str = "financial") -> Score:
     overrides = ["+model=replay", f"model.path={outputs}", "data=sample", f"benchmark={benchmark}"]
     repeats = [f"protocol.samples={samples}", "protocol.temperature=0.6"] if samples > 1 else []
     assert evalkit(["run", *overrides, *repeats, f"run_dir={run_dir}"]) == 0
@@ -27,7 +27,7 @@ def scored(outputs: Path, benchmark: str, run_dir: Path, samples: int = 1) -> Sc
     return {
         (line["id"], line["turn"], line["sample"]): (line["correct"], line["failure"])
         for line in lines
-        if line["rule"] == "financial"
+        if line["rule"] == rule
     }
 
 
@@ -97,8 +97,8 @@ def test_several_logs_become_one_file(tmp_path: Path) -> None:
         (["lm_eval", "a.eval", "out.jsonl"], "a.eval: lm_eval's samples are in"),
         (["inspect_ai", "missing.eval", "out.jsonl"], "missing.eval: cannot read"),
         (["lm_eval", "a", "out.jsonl", "benchmark=finq"], "no benchmark 'finq'. Did you mean finqa"),
-        (["lm_eval", "a", "out.jsonl", "benchmark="], "benchmark= has no value"),
-        (["lm_eval", "a", "out.jsonl", "di=doc.x"], "no setting 'di'"),
+        (["lm_eval", "a", "out.jsonl", "benchmark="], "give benchmark=VALUE once"),
+        (["lm_eval", "a", "out.jsonl", "di=doc.x"], "no such setting: 'di'"),
         (["lm_eval", "a.jsonl", "here.jsonl"], "here.jsonl exists"),
     ],
 )
@@ -114,4 +114,4 @@ def test_wrong_requests(
 
 
 def test_formats_are_the_modules() -> None:
-    assert formats() == ["inspect_ai", "lm_eval"]
+    assert formats() == ["inspect_ai", "jsonl", "lm_eval"]

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from evalkit.errors import UserError
-from evalkit.importers.common import archive
-from evalkit.importers.common.outputs import Settings
+from evalkit.importers import Settings
+from evalkit.importers import inspect_ai as archive
+from evalkit.schema import UserError
 from tests.importers.helpers import INSPECT, LOGS, imported, refusal, zip_of
 
 EVAL, JSON = (LOGS / INSPECT.format(f"finqa.{ending}") for ending in ("eval", "json"))

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from evalkit.errors import UserError
-from evalkit.importers.common.outputs import Settings
+from evalkit.importers import Settings
+from evalkit.schema import UserError
 from tests.importers.helpers import LM_EVAL, LOGS, imported, refusal
 
 

@@ -9,5 +9,5 @@ import pytest
 
 @pytest.fixture(autouse=True)
 def own_verdicts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("evalkit.judge.open.default_path", lambda: tmp_path / "verdicts" / "replies.sqlite")
+    monkeypatch.setattr("evalkit.judge.stage.default_path", lambda: tmp_path / "verdicts" / "replies.sqlite")
     monkeypatch.setenv("OPENAI_API_KEY", "sk-test-key-that-must-not-be-seen")

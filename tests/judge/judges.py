@@ -11,16 +11,21 @@ from typing import Any
 
 from evalkit.__main__ import main
 from evalkit.commands import judge as judge_command
-from evalkit.config import compose, to_dict
-from evalkit.example import Example, TextGold
-from evalkit.judge.subject import reference_of
-from evalkit.runner.run import load_data
-from evalkit.scorers import get_rule
-from evalkit.scorers.verdict import Output
+from evalkit.config.settings import run_settings
+from evalkit.judge.judge import reference_of
+from evalkit.run.runner import load_data
+from evalkit.schema import Example, Output, TextGold
+from evalkit.scoring import get_rule
 from tests.backends.scripted_server import Reply, Request, ScriptedServer
 
 MASTER_KEYS = (":", "Solution", "Thought process:")
-QUICK = "judge.overrides=['backend.backoff=0.02','backend.timeout=5','backend.slots=4']"
+_OVERRIDES = (
+    "backend.backoff=0.02",
+    "backend.timeout=5",
+    "backend.slots=4",
+    "backend.refuse_cut_prompts=false",
+)
+QUICK = f"judge.overrides=[{','.join(map(repr, _OVERRIDES))}]"
 FEW = "judge.canaries=20"  # each kind once or twice
 
 Handler = Callable[[Request], Reply]
@@ -40,10 +45,10 @@ def says(request: Request, good: bool) -> Reply:
     """A well-formed reply in the form and for the task that were asked for."""
     score = int(good)
     if "response_format" not in request.body:
-        return Reply(f"\\boxed{{{score}}}", usage=(100, 5))
+        return Reply(f"\\boxed{{{score}}}", usage=(100, 5), exact=True)
     schema = request.body["response_format"]["json_schema"]["schema"]
     (name,) = schema["properties"]
-    return Reply(json.dumps({name: score}), usage=(100, 5))
+    return Reply(json.dumps({name: score}), usage=(100, 5), exact=True)
 
 
 def always(good: bool) -> Handler:
@@ -92,7 +97,7 @@ BENCHMARKS = "benchmark=[finqa,tfns,finance_instruct]"
 
 def examples(benchmarks: str = BENCHMARKS) -> list[Example]:
     """The bundled examples."""
-    config = to_dict(compose(["+model=replay", "model.path=none", "data=sample", benchmarks]))
+    config = run_settings(["+model=replay", "model.path=none", "data=sample", benchmarks])
     return [example for loaded in load_data(config).values() for example in loaded.examples]
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from evalkit.example import Example
-from evalkit.judge.case import Case
-from evalkit.judge.subject import Population, Subject, population
-from evalkit.runner.run import finished_run
-from tests.compare.helpers import examples, right, run
+from evalkit.judge.judge import Population, Subject, population
+from evalkit.judge.prompt import Case
+from evalkit.run.runner import finished_run
+from evalkit.schema import Example, TextGold
+from tests.compare.helpers import examples, run
 
 WRONG = "\\boxed{-98765.4}"
 
@@ -32,7 +32,10 @@ def free_text_run(folder: Path, texts: Mapping[str, str] | str) -> Path:
 
 
 def _text(texts: Mapping[str, str] | str, example: Example) -> str:
-    return texts if isinstance(texts, str) else texts.get(example.id, right(example))
+    if isinstance(texts, str):
+        return texts
+    assert isinstance(example.gold, TextGold)
+    return texts.get(example.id, example.gold.reference)
 
 
 def answers_of(run_dir: Path) -> Population:

@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from evalkit.errors import UserError
-from evalkit.judge.cache import Kept, VerdictCache
+from evalkit.judge.judge import CachedReply, VerdictCache
+from evalkit.schema import UserError
 from tests.backends.scripted_server import Reply, Request, ScriptedServer
 
 from .judges import QUICK, lines, perfect, replayed, summary
 from .judges import examples as examples_
 
-KEPT = Kept('{"verdict": 1}', 2, 100, 10, 0.5)
+KEPT = CachedReply('{"verdict": 1}', 2, 100, 10, 0.5)
 
 
 def test_what_was_put_is_there_for_others_and_later(tmp_path: Path) -> None:
@@ -26,7 +26,7 @@ def test_what_was_put_is_there_for_others_and_later(tmp_path: Path) -> None:
     with VerdictCache(path) as cache, VerdictCache(path) as other:
         cache.put("k", KEPT)
         assert other.get("k") == KEPT
-        other.put("k", Kept("later", 1, 1, 1, 0.0))
+        other.put("k", CachedReply("later", 1, 1, 1, 0.0))
         assert cache.get("k") == KEPT
     with VerdictCache(path) as cache:
         assert cache.get("k") == KEPT

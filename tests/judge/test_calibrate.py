@@ -9,13 +9,24 @@ from dataclasses import replace
 
 import pytest
 
-from evalkit.judge.calibrate import Calibration, calibrate, designs
-from evalkit.judge.calibration_report import Report, findings, to_json, to_markdown
-from evalkit.judge.case import Case, Judgement, Ruling
-from evalkit.judge.fitness import fit
-from evalkit.judge.labels import Matched
-from evalkit.judge.sample import even, halves, proportional, shuffled
-from evalkit.judge.subject import Subject
+from evalkit.judge.calibrate import (
+    Calibration,
+    CalibrationReport,
+    calibrate,
+    calibration_json,
+    calibration_markdown,
+    designs,
+    even,
+    findings,
+    fit,
+    halves,
+    proportional,
+    shuffled,
+)
+from evalkit.judge.judge import Subject
+from evalkit.judge.labels import LabelMatches
+from evalkit.judge.prompt import Case
+from evalkit.schema import Judgement, Ruling
 from tests.judge.runs import subject
 
 Judge = Callable[[Sequence[Case]], list[Judgement]]
@@ -52,8 +63,8 @@ def by_rule(subjects: list[Subject], ask: Judge, n: int | None = None) -> Calibr
     return found
 
 
-def report(*found: Calibration) -> Report:
-    return Report("a model", {"name": "scripted", "identity": {}}, {"n": 200}, found, (), 0, {})
+def report(*found: Calibration) -> CalibrationReport:
+    return CalibrationReport("a model", {"name": "scripted", "identity": {}}, {"n": 200}, found, (), 0, {})
 
 
 def test_a_perfect_judge_needs_no_correction() -> None:
@@ -115,8 +126,8 @@ def test_an_unfit_judge_is_called_so(ask: Judge, says: str) -> None:
     (line,) = findings(report(found))
     assert says in line
     assert "not fit" in line
-    assert says in to_markdown(report(found))
-    assert "q₀ + q₁ not above 1" in to_markdown(report(found))
+    assert says in calibration_markdown(report(found))
+    assert "q₀ + q₁ not above 1" in calibration_markdown(report(found))
 
 
 def test_a_fit_judge_is_not_let_off_its_mistakes() -> None:
@@ -153,7 +164,7 @@ def test_a_judge_that_never_answers() -> None:
     found = by_rule(answers(30, 0.5), lambda cases: [said(None) for _ in cases])
     assert (found.n, found.corrected, found.powered) == (0, None, None)
     assert "no verdict on any" in findings(report(found))[0]
-    to_markdown(report(found))
+    calibration_markdown(report(found))
 
 
 def test_a_grade_counts_from_the_threshold_on() -> None:
@@ -190,7 +201,7 @@ def test_flips_are_counted_where_order_or_language_change_the_verdict() -> None:
 def test_peoples_labels_say_what_the_unlabelled_answers_score() -> None:
     subjects = [replace(each, rule=None) for each in answers(2_000, 0.5)]
     labelled = shuffled(subjects, 7)[:400]
-    people = Matched({s.name: s.case.answer == RIGHT for s in labelled}, unmatched=0)
+    people = LabelMatches({s.name: s.case.answer == RIGHT for s in labelled}, unmatched=0)
     people.verdicts[labelled[0].name] = None
     (design,) = designs(subjects, people, 1_000, 0)
     assert (design.source, design.held_back, design.borderline) == ("people", False, 1)
@@ -205,7 +216,7 @@ def test_peoples_labels_say_what_the_unlabelled_answers_score() -> None:
 
 def test_where_all_is_labelled_half_is_held_back() -> None:
     subjects = answers(60, 0.5)
-    people = Matched({s.name: s.case.answer == RIGHT for s in subjects}, unmatched=0)
+    people = LabelMatches({s.name: s.case.answer == RIGHT for s in subjects}, unmatched=0)
     rule, design = designs(subjects, people, None, 0)
     assert (rule.source, design.source) == ("rule", "people")
     assert design.held_back
@@ -220,20 +231,20 @@ def test_each_answer_is_judged_once_for_both_kinds_of_labels() -> None:
         asked.append(len(cases))
         return [said(1.0) for _ in cases]
 
-    people = Matched({s.name: True for s in subjects}, unmatched=0)
+    people = LabelMatches({s.name: True for s in subjects}, unmatched=0)
     calibrate("finqa", designs(subjects, people, None, 0), ask, 0.75)
     assert asked == [180]  # as they are, in the other order, in the other language
 
 
 def test_the_json_is_json_and_holds_everything() -> None:
     found = by_rule(answers(200, 0.6), judge(0.9, 0.8))
-    content = json.loads(to_json(report(found)))
+    content = json.loads(calibration_json(report(found)))
     cell = content["benchmarks"]["finqa"]["rule"]
     assert sum(cell["table"].values()) == cell["n"] == 200
     assert cell["held_back"] is True
     for name in ("raw", "corrected", "prediction_powered", "labels"):
         assert cell[name]["low"] <= cell[name]["value"] <= cell[name]["high"]
-    unfit = json.loads(to_json(report(by_rule(answers(200, 0.6), judge(0.5, 0.5)))))
+    unfit = json.loads(calibration_json(report(by_rule(answers(200, 0.6), judge(0.5, 0.5)))))
     assert unfit["benchmarks"]["finqa"]["rule"]["corrected"] == {"value": None, "refusal": "uninformative"}
 
 

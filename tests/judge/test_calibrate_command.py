@@ -11,12 +11,12 @@ import pytest
 
 from evalkit.__main__ import main
 from evalkit.commands import judge
-from evalkit.errors import UserError
-from evalkit.judge.facts import CALIBRATION
-from evalkit.records.file import FILE, read_record
-from evalkit.report.conclude import write_reports
-from evalkit.runner.run import finished_run
-from evalkit.runner.scoring import scored_by
+from evalkit.report.run import write_reports
+from evalkit.run.judgements import CALIBRATION
+from evalkit.run.record import RECORD_FILE, load_run
+from evalkit.run.runner import finished_run
+from evalkit.run.scoring import scored_by
+from evalkit.schema import UserError
 from tests.backends.scripted_server import Reply, Request, ScriptedServer
 from tests.compare.helpers import examples, run
 
@@ -114,7 +114,7 @@ def test_raw_and_corrected_stand_in_the_runs_table_and_record(numbers: Path) -> 
     assert f"over 7 answers {100 * raw:.1f} [" in said
     assert "not usable corrected" in said  # too few labels for it
     assert said in (numbers / "report.md").read_text(encoding="utf-8")
-    assert read_record(numbers / FILE).head.calibration == found
+    assert load_run(numbers / RECORD_FILE).info.raw["calibration"] == found
     assert scored_by(numbers) == ["financial", "pot"]
 
 

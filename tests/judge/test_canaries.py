@@ -6,12 +6,19 @@ from collections import Counter
 
 import pytest
 
-from evalkit.example import ChoiceGold, Example, Gold, LabelGold, Message, NumberGold, TextGold, YesNoGold
-from evalkit.judge.canaries import Canary, canaries
-from evalkit.judge.canary_answers import right_answers, wrong_answers
-from evalkit.judge.fit import Outcome, Rate, fitness
-from evalkit.scorers import get_rule
-from evalkit.scorers.verdict import Output
+from evalkit.judge.canaries import Canary, CanaryResult, Rate, canaries, fitness, right_answers, wrong_answers
+from evalkit.schema import (
+    ChoiceGold,
+    Example,
+    Gold,
+    LabelGold,
+    Message,
+    NumberGold,
+    Output,
+    TextGold,
+    YesNoGold,
+)
+from evalkit.scoring import get_rule
 
 from .judges import examples
 
@@ -107,12 +114,12 @@ def test_chinese_questions_have_chinese_canaries() -> None:
     assert all(canary.case.language == "zh" and "最终答案" in canary.case.answer for canary in found)
 
 
-def outcomes(accepted_wrong: int, refused_right: int, lost: int = 0, n: int = 20) -> list[Outcome]:
-    wrong = [Outcome("colon", False, number < accepted_wrong) for number in range(n)]
-    right = [Outcome("plain", True, number >= refused_right) for number in range(n)]
+def outcomes(accepted_wrong: int, refused_right: int, lost: int = 0, n: int = 20) -> list[CanaryResult]:
+    wrong = [CanaryResult("colon", False, number < accepted_wrong) for number in range(n)]
+    right = [CanaryResult("plain", True, number >= refused_right) for number in range(n)]
     return [
         *[
-            Outcome(each.kind, each.right, None, "broken_reply") if i < lost else each
+            CanaryResult(each.kind, each.right, None, "broken_reply") if i < lost else each
             for i, each in enumerate(wrong)
         ],
         *right,

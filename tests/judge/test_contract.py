@@ -8,8 +8,8 @@ from typing import get_args
 
 import pytest
 
-from evalkit.judge.case import BrokenReply, Ruling, Task
-from evalkit.judge.contract import CRITERIA, GRADES, Contract
+from evalkit.judge.prompt import CRITERIA, GRADES, BrokenReply, Contract
+from evalkit.schema import Ruling, Task
 
 TASKS = get_args(Task)
 ALL = dict.fromkeys(CRITERIA, True)

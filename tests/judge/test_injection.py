@@ -16,16 +16,12 @@ from typing import Any, get_args
 import gguf
 import pytest
 
-from evalkit.backends.llama_cpp import LlamaCpp, open_engine
-from evalkit.config import compose, to_dict
-from evalkit.errors import UserError
-from evalkit.example import Message
-from evalkit.gguf.header import ArrayInfo, read_header
-from evalkit.judge.case import BrokenReply, Case, Language, Order, Task
-from evalkit.judge.contract import CRITERIA, Contract, Form
-from evalkit.judge.prompt import prompt_of
-from evalkit.judge.shield import shielded
-from evalkit.scorers.reasoning import answer_start
+from evalkit.config.settings import run_settings
+from evalkit.engines.llama_cpp import LlamaCpp, Settings, open_engine
+from evalkit.judge.prompt import CRITERIA, BrokenReply, Case, Contract, Order, prompt_of, shielded
+from evalkit.schema import Form, Language, Message, Task, UserError
+from evalkit.scoring.text import answer_start
+from evalkit.weights.gguf import ArrayInfo, read_header
 from tests.judge.injections import ATTACKS, CONTROL_TOKENS
 
 FORMS = get_args(Form)
@@ -162,10 +158,11 @@ def outcome(contract: Contract, reply: str) -> float | str:
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> LlamaCpp:
-    composed = to_dict(compose(["+model=smollm2-135m", "data=sample", "backend.slots=1"]))
+    composed = run_settings(["+model=smollm2-135m", "data=sample", "backend.slots=1"])
+    assert isinstance(composed.backend, Settings)
     log = tmp_path_factory.mktemp("engine") / "log"
     try:
-        engine = open_engine(composed["model"], composed["backend"], 16, log)
+        engine = open_engine(composed.model, composed.backend, 16, log)
     except UserError as error:
         if "pip cannot download" in str(error):
             pytest.skip(str(error))

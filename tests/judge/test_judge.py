@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from evalkit.errors import UserError
-from evalkit.judge.case import Case
+from evalkit.config.judge import JudgeSettings, judge_settings
 from evalkit.judge.judge import Judge
-from evalkit.judge.open import check_judge, open_judge
-from evalkit.judge.settings import JudgeSettings, settings_of
+from evalkit.judge.prompt import Case
+from evalkit.judge.stage import check_judge, open_judge
+from evalkit.schema import UserError
 from tests.backends.scripted_server import Reply, Request, ScriptedServer
 
 from .judges import Handler, fields, says
@@ -24,9 +24,12 @@ PRICES = "'backend.prices.input=1000','backend.prices.output=2000'"  # a request
 
 def settings(server: ScriptedServer, *more: str, overrides: str = "") -> JudgeSettings:
     below = ["'backend.backoff=0.01'", "'backend.attempts=3'", "'backend.timeout=1'", "'backend.slots=2'"]
+    below += [
+        "'backend.refuse_cut_prompts=false'"
+    ]  # the scripted judge counts 100 tokens, whatever the prompt
     below += [overrides] if overrides else []
     url = f"judge.base_url={server.url}"
-    return settings_of(["judge=endpoint", url, f"judge.overrides=[{','.join(below)}]", *more])
+    return judge_settings(["judge=endpoint", url, f"judge.overrides=[{','.join(below)}]", *more])
 
 
 @contextmanager
@@ -152,7 +155,7 @@ def test_a_reply_that_breaks_the_contract_is_asked_for_again_then_an_error(reply
 
 
 def test_a_broken_reply_then_a_good_one_is_a_verdict_with_both_requests_counted() -> None:
-    with judge(at_first(Reply("hm", usage=(100, 5)))) as (ask, _):
+    with judge(at_first(Reply("hm", usage=(100, 5), exact=True))) as (ask, _):
         (found,) = ask(CASES[:1])
     assert found.ruling is not None
     assert (found.attempts, found.prompt_tokens, found.completion_tokens) == (2, 200, 10)

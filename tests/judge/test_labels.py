@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from evalkit.errors import UserError
 from evalkit.judge.labels import Label, match, read_labels, write_labels
+from evalkit.schema import UserError
 from tests.judge.runs import subject
 
 SUBJECTS = [subject(number) for number in range(4)]

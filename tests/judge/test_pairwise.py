@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from evalkit.judge.case import Case, Judgement, Ruling
-from evalkit.judge.pairwise import Match, Tally, drawn, finding, play, tally
-from evalkit.judge.pairwise_report import Pairwise, to_json, to_markdown
+from evalkit.judge.pairwise import Match, Pairwise, Tally, drawn, finding, play, tally, to_json, to_markdown
+from evalkit.judge.prompt import Case
+from evalkit.schema import Judgement, Ruling
 
 Judge = Callable[[Sequence[Case]], list[Judgement]]
 

@@ -11,11 +11,18 @@ from typing import get_args
 
 import pytest
 
-from evalkit.judge import shield
-from evalkit.judge.case import Case, Language, Order, Task
-from evalkit.judge.contract import CRITERIA, Form
-from evalkit.judge.prompt import prompt_of, templates_fingerprint
-from evalkit.judge.shield import parts, shielded, tag_of
+from evalkit.judge import prompt as shield
+from evalkit.judge.prompt import (
+    CRITERIA,
+    Case,
+    Order,
+    parts,
+    prompt_of,
+    shielded,
+    tag_of,
+    templates_fingerprint,
+)
+from evalkit.schema import Form, Language, Task
 
 FORMS = get_args(Form)
 TASKS = get_args(Task)

@@ -7,29 +7,33 @@ from pathlib import Path
 import pytest
 
 from evalkit.commands.judge import main
-from evalkit.config import compose, names, to_dict
-from evalkit.errors import UserError
-from evalkit.judge.settings import settings_of
-from evalkit.runner.folder import run_id
+from evalkit.config.judge import judge_settings
+from evalkit.config.overrides import names
+from evalkit.config.settings import run_settings
+from evalkit.engines.llama_cpp import Settings as LlamaCppSettings
+from evalkit.engines.service import Settings as RemoteSettings
+from evalkit.run.folder import run_id
+from evalkit.schema import UserError
 
 LOCAL = ["judge=local", "judge.model=smollm2-135m"]
 
 
 def test_a_local_judge_is_any_model_with_its_own_backend() -> None:
-    found = settings_of([*LOCAL, "judge.overrides=['backend.slots=2']", "judge.canaries=7"])
-    assert found.model["name"] == "smollm2-135m"
-    assert (found.backend["kind"], found.backend["slots"], found.canaries) == ("llama_cpp", 2, 7)
+    found = judge_settings([*LOCAL, "judge.overrides=['backend.slots=2']", "judge.canaries=7"])
+    assert found.model.name == "smollm2-135m"
+    assert isinstance(found.backend, LlamaCppSettings)
+    assert (found.backend.slots, found.canaries) == (2, 7)
 
 
 def test_an_endpoint_is_a_remote_backend() -> None:
-    found = settings_of(["+judge=endpoint", "judge.base_url=http://host:1/v1", "judge.name=gpt-x"])
-    assert found.backend["kind"] == "remote"
-    assert (found.backend["base_url"], found.backend["api_model"]) == ("http://host:1/v1", "gpt-x")
-    assert found.model["name"] == "gpt-x"
+    found = judge_settings(["+judge=endpoint", "judge.base_url=http://host:1/v1", "judge.name=gpt-x"])
+    assert isinstance(found.backend, RemoteSettings)
+    assert (found.backend.base_url, found.backend.api_model) == ("http://host:1/v1", "gpt-x")
+    assert found.model.name == "gpt-x"
 
 
 def test_records_do_not_say_where_a_judge_is() -> None:
-    found = settings_of(["+judge=endpoint", "judge.base_url=http://private-host:1/v1"])
+    found = judge_settings(["+judge=endpoint", "judge.base_url=http://private-host:1/v1"])
     assert "private-host" not in repr(found)
     assert "private-host" not in str(found.as_json())
 
@@ -37,8 +41,8 @@ def test_records_do_not_say_where_a_judge_is() -> None:
 @pytest.mark.parametrize("name", names("judge"))
 def test_a_judge_is_no_part_of_what_makes_a_run(name: str) -> None:
     run = ["+model=smollm2-135m", "data=sample"]
-    with_judge = to_dict(compose([*run, f"+judge={name}", *(["judge.model=x"] if name == "local" else [])]))
-    assert run_id(with_judge) == run_id(to_dict(compose(run)))
+    with_judge = run_settings([*run, f"+judge={name}", *(["judge.model=x"] if name == "local" else [])])
+    assert run_id(with_judge) == run_id(run_settings(run))
 
 
 @pytest.mark.parametrize(
@@ -63,12 +67,12 @@ def test_a_judge_is_no_part_of_what_makes_a_run(name: str) -> None:
         ([*LOCAL, "judge.max_cost=-1"], "judge.max_cost=-1"),
         ([*LOCAL, "judge.max_cost=1"], "needs the judge's prices"),
         ([*LOCAL, "judge.overrides=['backend.slot=2']"], "Did you mean backend.slots?"),
-        ([*LOCAL, "judge.overrides=no"], "give a list"),
+        ([*LOCAL, "judge.overrides=no"], "judge.overrides=no: must be a list: KEY=[A,B]"),
     ],
 )
 def test_a_wrong_wish_gets_one_line(overrides: list[str], says: str) -> None:
     with pytest.raises(UserError) as caught:
-        settings_of(overrides)
+        judge_settings(overrides)
     assert says in str(caught.value)
     assert "\n" not in str(caught.value)
 

@@ -8,6 +8,7 @@ import json
 import os
 import pty
 import select
+import signal
 import subprocess
 import sys
 import time
@@ -19,12 +20,10 @@ import pytest
 from rich.console import Console
 
 from evalkit.commands import judge
-from evalkit.errors import UserError
-from evalkit.judge.labels import read_labels
-from evalkit.judge.sheet import Labels, card, fill, label_of, printable
-from evalkit.judge.sheet_csv import to_csv
-from evalkit.judge.stratify import label_sample
-from evalkit.judge.subject import Subject
+from evalkit.judge.calibrate import label_sample
+from evalkit.judge.judge import Subject
+from evalkit.judge.labels import Labels, card, fill, label_of, printable, read_labels, to_csv
+from evalkit.schema import UserError
 from tests.compare.helpers import run
 from tests.judge.runs import answers_of, finqa_run, subject
 
@@ -240,4 +239,13 @@ def test_the_sheet_in_a_real_terminal(run_dir: Path) -> None:
     found = read_labels(run_dir / "labels.jsonl")
     assert [each.correct for each in found] == [True, False, None, True]
     assert found[0] == first[0]
+    (run_dir / "labels.jsonl").unlink()
+
+
+def test_control_keys_end_the_sheet_and_every_verdict_is_kept(run_dir: Path) -> None:
+    code, seen = typed(run_dir, [b"1", b"\x04"])
+    assert code == 0, seen
+    code, _ = typed(run_dir, [b"0", b"\x03"])
+    assert code in (-signal.SIGINT, 130)  # 130 where whoever started the tests ignores SIGINT
+    assert [each.correct for each in read_labels(run_dir / "labels.jsonl")] == [True, False]
     (run_dir / "labels.jsonl").unlink()

@@ -13,9 +13,11 @@ import pytest
 
 from evalkit.__main__ import main
 from evalkit.commands.score import main as score
-from evalkit.errors import UserError
-from evalkit.records.file import FILE, read_record
+from evalkit.judge.judge import reference_of
+from evalkit.run.record import RECORD_FILE, load_run
+from evalkit.schema import UserError
 from tests.backends.scripted_server import Reply, Request, ScriptedServer
+from tests.unchained import unchain
 
 from .judges import (
     always,
@@ -55,7 +57,7 @@ def test_a_perfect_judge_is_fit_and_its_scores_are_the_truth(
     assert "‡" in (run / "table.md").read_text(encoding="utf-8")
     # Rates come before any score, where the judge is asked and where its scores are shown.
     assert "accepts 0 % [" in err
-    assert out.index("wrong canaries") < out.index("this run")
+    assert out.index("wrong canaries") < out.index("right [95 %]")
 
 
 def test_the_path_of_every_answer_is_in_its_score(tmp_path: Path) -> None:
@@ -81,11 +83,17 @@ def test_when_always_every_answer_is_put_before_it_and_never_none(tmp_path: Path
     assert {of["shown"] for of in summary(run)["benchmarks"].values()} == {"not needed"}
 
 
-def test_nothing_answered_is_wrong_without_asking(tmp_path: Path) -> None:
+def test_nothing_answered_is_wrong_without_asking(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = replayed(tmp_path, lambda _, number: "<think>so the answer" if number % 2 else "")
+    capsys.readouterr()
     with ScriptedServer(always(True)) as server:
         judge_it(run, server)
+        said = capsys.readouterr().err
+        judge_it(run, server, "judge.when=never")
         assert server.requests == []
+    count = len(lines(run, "generations.jsonl"))
+    assert said == f"the rules decided all {count} answers: judge.when=always asks the judge as well\n"
+    assert capsys.readouterr().err == "judge.when=never: the judge is asked nothing\n"
     assert summary(run)["benchmarks"][TEXT]["shown"] == "not needed"
 
 
@@ -110,7 +118,7 @@ def test_a_judge_that_always_says_1_is_withheld_everywhere(
     assert set(rates(run).values()) == {(1.0, 0.0)}
     assert "acc,judged" not in (run / "results.json").read_text(encoding="utf-8")
     assert '"judged"' not in (run / "scores.jsonl").read_text(encoding="utf-8")
-    assert not any("judged" in row.verdicts for row in read_record(run / FILE).rows)
+    assert "judged" not in load_run(run / RECORD_FILE).rules
     assert "judge not fit: accepts 100 % of wrong answers" in capsys.readouterr().out
     assert "judge not fit (9)" in (run / "table.md").read_text(encoding="utf-8")
     assert "judge not fit" in (run / "report.md").read_text(encoding="utf-8")
@@ -165,6 +173,7 @@ def test_a_run_with_a_judge_is_the_same_run_as_without(tmp_path: Path) -> None:
         generations = (run / "generations.jsonl").read_bytes()
         config = (run / "config.yaml").read_bytes()
         judged = ["+judge=endpoint", f"judge.base_url={server.url}", "judge.canaries=6"]
+        judged += ["judge.overrides=['backend.refuse_cut_prompts=false']"]
         assert replayed(tmp_path, undecidable, *judged) == run
     assert (run / "generations.jsonl").read_bytes() == generations
     assert (run / "config.yaml").read_bytes() == config
@@ -173,33 +182,34 @@ def test_a_run_with_a_judge_is_the_same_run_as_without(tmp_path: Path) -> None:
 
 def test_the_record_tells_of_the_judge_and_of_its_calibration(tmp_path: Path) -> None:
     run = replayed(tmp_path)
-    assert read_record(run / FILE).head.judge is None
+    assert load_run(run / RECORD_FILE).info.judge is None
     calibration = {"judge": {"name": "scripted"}, "benchmarks": {}}
     (run / "calibration.json").write_text(json.dumps(calibration), encoding="utf-8")
     with ScriptedServer(perfect(examples())) as server:
         judge_it(run, server)
-    record = read_record(run / FILE)
-    assert record.head.judge is not None
-    assert record.head.judge["judge"]["name"] == "scripted"
-    assert record.head.calibration == calibration
-    text = next(row for row in record.rows if row.benchmark == TEXT)
-    assert text.verdicts["judged"].note.startswith("judge: grade")
+    record = load_run(run / RECORD_FILE)
+    assert record.info.judge is not None
+    assert record.info.judge.judge.name == "scripted"
+    assert record.info.raw["calibration"] == calibration
+    text = next(item for item in record.items if item.benchmark == TEXT)
+    assert text.samples[0].scores["judged"].note.startswith("judge: grade")
 
 
 def test_a_record_made_before_there_were_judges_still_reads(tmp_path: Path) -> None:
     run = replayed(tmp_path)
-    with gzip.open(run / FILE) as file:
+    with gzip.open(run / RECORD_FILE) as file:
         head, *rows = file.read().splitlines()
     old = {key: value for key, value in json.loads(head).items() if key not in ("judge", "calibration")}
-    with gzip.open(run / FILE, "wb") as file:
+    with gzip.open(run / RECORD_FILE, "wb") as file:
         file.write(b"\n".join([json.dumps(old).encode(), *rows]) + b"\n")
-    assert read_record(run / FILE).head.judge is None
+    assert load_run(run / RECORD_FILE).info.judge is None
 
 
 def test_verdicts_are_of_this_very_answer(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = replayed(tmp_path)
     with ScriptedServer(perfect(examples())) as server:
         judge_it(run, server)
+    unchain(run)
     path = run / "generations.jsonl"
     changed = [
         {**line, "key": "f" * 32} if line["benchmark"] == TEXT else line
@@ -226,6 +236,26 @@ def test_a_judge_in_chinese_is_asked_in_chinese(tmp_path: Path) -> None:
     with ScriptedServer(lambda _: Reply('{"verdict": 1}')) as server:
         judge_it(run, server, "judge.language=zh", "judge.canaries=2")
         assert all("参考答案" in request.text for request in server.requests)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Reply("It looks right to me."),
+        Reply(
+            body=b'{"choices": [{"error": {"code": 502, "message": "upstream"}, "message": {"content": ""}}]}'
+        ),
+        Reply("gone", status=500),
+    ],
+    ids=["prose", "an error in a 200", "500"],
+)
+def test_a_judge_without_any_verdict_is_no_success(
+    fault: Reply, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = replayed(tmp_path)
+    with ScriptedServer(lambda _: fault) as server:
+        assert judge_it(run, server, "judge.canaries=2") == 1
+    assert "judge the run again to go on" in capsys.readouterr().out
 
 
 def test_a_judge_that_breaks_the_contract_is_not_fit_and_no_answer_is_a_0(tmp_path: Path) -> None:
@@ -258,7 +288,7 @@ def test_single_broken_replies_stay_out_of_the_mean_and_are_counted(
     )
     lost = counts["failures"]["judge_error"]
     assert 0 < lost < 9
-    assert (counts["failed"], counts["scored"], counts["unscored"]) == (lost, 9 - lost, 0)
+    assert (counts["failed"], counts["scored"], counts["unscored"]) == (0, 9 - lost, lost)
     assert results(run)["results"][TEXT]["acc,judged"] == 1.0
     assert f"{lost} answers have no verdict of the judge: broken_reply" in capsys.readouterr().out
 
@@ -267,7 +297,8 @@ def test_a_ceiling_stops_cleanly_and_the_same_command_goes_on_to_the_end(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = replayed(tmp_path)
-    prices = "'backend.prices.input=1000','backend.prices.output=2000','backend.slots=4'"  # 0.11 a request
+    prices = "'backend.prices.input=1000','backend.prices.output=2000','backend.slots=4'"
+    prices += ",'backend.refuse_cut_prompts=false'"  # 0.11 a request
     given = (f"judge.overrides=[{prices}]", "judge.max_cost=4", "judge.canaries=6")
     codes = []
     with ScriptedServer(perfect(examples())) as server:
@@ -348,3 +379,34 @@ def test_the_reasoning_of_every_output_is_checked_where_asked(
     assert "reasoning check" in (run / "report.md").read_text(encoding="utf-8")
     judged = [each for each in lines(run, "scores.jsonl") if each["rule"] == "judged"]
     assert judged, "a check of the reasoning is no verdict on the answer"
+
+
+def test_an_audit_estimates_false_accepts_and_changes_no_score(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Every accepted answer is gold; the judge knows of three that they are none."""
+    found = [each for each in examples() if each.benchmark == "finqa"]
+    run = replayed(tmp_path, lambda each, _: f"\\boxed{{{reference_of(each.gold)}}}")
+    before, good = results(run)["results"], perfect(examples())
+    wrong = {reference_of(each.gold) for each in found[:3]}
+
+    def sceptic(request: Request) -> Reply:
+        said = answer_of(request)
+        is_wrong = "boxed" in said and any(f"{{{text}}}" in said for text in wrong)
+        return says(request, False) if is_wrong else good(request)
+
+    with ScriptedServer(sceptic) as server:
+        assert judge_it(run, server, "judge.when=audit") == 0
+    audit = summary(run)["benchmarks"]["finqa"]["audit"]
+    expected = sum(reference_of(each.gold) in wrong for each in found)
+    assert (audit["accepted"], audit["n"], audit["refused"]) == (16, 16, expected)
+    assert audit["interval"][0] < expected / 16 < audit["interval"][1]
+    after = results(run)["results"]
+    assert {name: after[name]["acc,financial"] for name in ("finqa", "tfns")} == {
+        name: before[name]["acc,financial"] for name in ("finqa", "tfns")
+    }
+    assert "of answers that the rule accepts, the judge refuses" in capsys.readouterr().out
+    assert "refused by the judge" in (run / "report.md").read_text(encoding="utf-8")
+    with ScriptedServer(good) as server:
+        assert judge_it(run, server, "judge.when=audit", "judge.audit=5") == 0
+        assert summary(run)["benchmarks"]["tfns"]["audit"]["n"] == 5

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from evalkit.__main__ import main
-from evalkit.config import compose, to_dict
-from evalkit.runner.run import load_data
+from evalkit.config.settings import run_settings
+from evalkit.run.runner import load_data
 
 OPTIONS = ("data=sample", "benchmark=[finqa,tfns,finance_instruct]", "limit=6")
 
@@ -20,7 +20,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A results folder with runs of two models. Not to be changed."""
     folder = tmp_path_factory.mktemp("made")
     outputs = folder / "outputs.jsonl"
-    config = to_dict(compose(["+model=replay", f"model.path={outputs}", *OPTIONS]))
+    config = run_settings(["+model=replay", f"model.path={outputs}", *OPTIONS])
     examples = [example for loaded in load_data(config).values() for example in loaded.examples]
     for model in ("alpha", "beta"):
         lines = [

@@ -2,33 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
-from evalkit.audit.table import read_table
-from evalkit.leaderboard.board import Board, Measured
-from evalkit.leaderboard.make import board_of
-from evalkit.records.record import Record
-from tests.leaderboard.made import record, row
+from evalkit.board.board import Board, BoardEntry, board_of
+from evalkit.published import read_table
+from evalkit.run.info import Run
+from tests.leaderboard.made import item, judged, run, with_items
 
 TABLE = read_table()
 
 
-def board(*records: Record) -> Board:
-    return board_of({f"file-{number}": each for number, each in enumerate(records)}, [TABLE])
+def board(*runs: Run) -> Board:
+    return board_of({f"file-{number}": each for number, each in enumerate(runs)}, [TABLE])
 
 
-def entry(found: Record) -> Measured:
+def entry(found: Run) -> BoardEntry:
     return board(found).measured[0]
 
 
 def test_cells_count_scored_unscored_failed_and_cut_off_examples() -> None:
-    found = record("m", {"finqa": [1.0, 0.0, 1.0, 0.5, None, None]})
-    rows = list(found.rows)
-    rows[1] = replace(rows[1], finish_reason="length")
-    rows[5] = replace(rows[5], text=None, error="context_overflow")
-    cell = entry(replace(found, rows=rows)).cells["finqa"]
+    found = run("m", {"finqa": [1.0, 0.0, 1.0, 0.5, None, None]})
+    items = list(found.items)
+    items[1] = item("finqa", 1, 0.0, finish_reason="length")
+    items[5] = item("finqa", 5, None, text=None, error="context_overflow")
+    cell = entry(with_items(found, items)).cells["finqa"]
     assert cell.estimate is not None
     assert cell.estimate.value == pytest.approx(0.625)
     assert (cell.estimate.n, cell.estimate.clusters) == (4, 4)
@@ -42,13 +39,12 @@ def test_samples_of_an_example_are_averaged_first_and_clusters_are_groups() -> N
         "finqa-1": [1.0, None, None, None],
         "finqa-2": [0.0] * 4,
     }
-    rows = [
-        row("finqa", int(name[-1]), score, sample=sample, group="page" if name != "finqa-2" else "other")
+    items = [
+        item("finqa", int(name[-1]), *scores, group="page" if name != "finqa-2" else "other")
         for name, scores in samples.items()
-        for sample, score in enumerate(scores)
     ]
-    found = record("m", {"finqa": [1.0] * 3}, protocol={"name": "four", "samples": 4})
-    estimate = entry(replace(found, rows=rows)).cells["finqa"].estimate
+    found = run("m", {"finqa": [1.0] * 3}, protocol={"name": "four", "samples": 4})
+    estimate = entry(with_items(found, items)).cells["finqa"].estimate
     assert estimate is not None
     assert estimate.value == pytest.approx((0.5 + 1.0 + 0.0) / 3)
     assert (estimate.n, estimate.clusters) == (3, 2)
@@ -60,7 +56,7 @@ def test_the_average_is_over_scored_benchmarks_each_counting_the_same() -> None:
         "tfns": [1.0, 0.0],
         "finance_instruct": [None, None],
     }
-    found = entry(record("m", scores))
+    found = entry(run("m", scores))
     assert found.average is not None
     assert found.average.value == pytest.approx((0.8 + 0.5) / 2)
     assert found.average.n == 12
@@ -69,28 +65,28 @@ def test_the_average_is_over_scored_benchmarks_each_counting_the_same() -> None:
 
 
 def test_the_best_average_comes_first_and_none_last() -> None:
-    runs: dict[str, list[float | None]] = {"b": [1.0, 0.0], "d": [None], "a": [1.0, 1.0], "c": [0.0, 0.0]}
-    records = [record(name, {"tfns": scores}) for name, scores in runs.items()]
-    assert [each.model for each in board(*records).measured] == ["a", "b", "c", "d"]
-    assert [each.model for each in board(*reversed(records)).measured] == ["a", "b", "c", "d"]
+    of: dict[str, list[float | None]] = {"b": [1.0, 0.0], "d": [None], "a": [1.0, 1.0], "c": [0.0, 0.0]}
+    runs = [run(name, {"tfns": scores}) for name, scores in of.items()]
+    assert [each.model for each in board(*runs).measured] == ["a", "b", "c", "d"]
+    assert [each.model for each in board(*reversed(runs)).measured] == ["a", "b", "c", "d"]
 
 
 def test_facts_come_from_the_weights_then_from_the_model() -> None:
     weights = {"size_bytes": 98_362_432, "gguf": {"bits_per_weight": 5.7437}, "origin": "pypi:x"}
-    served = entry(record("m", {"tfns": [1.0]}, engine={"weights": weights}))
+    served = entry(run("m", {"tfns": [1.0]}, engine={"weights": weights}))
     assert (served.size_bytes, served.bits_per_weight) == (98_362_432, 5.7437)
     assert (served.peak_memory_bytes, served.decode_tokens_per_second) == (200 << 20, 12.5)
     model = {"name": "m", "title": "M", "size_bytes": 7}
-    elsewhere = entry(record("m", {"tfns": [1.0]}, model=model, measured={"probe": None}))
+    elsewhere = entry(run("m", {"tfns": [1.0]}, model=model, measured={"probe": None}))
     assert (elsewhere.size_bytes, elsewhere.bits_per_weight) == (7, None)
     assert (elsewhere.peak_memory_bytes, elsewhere.decode_tokens_per_second) == (None, None)
 
 
 def test_samples_partial_runs_and_odd_weights_are_warned_of() -> None:
-    clean = record("m", {"tfns": [1.0, 0.0]})
+    clean = run("m", {"tfns": [1.0, 0.0]})
     assert entry(clean).warnings == ()
     weights = {"requantized_from": "Q4_1", "recipe": {"warnings": ["q4_k was claimed, Q4_0 found"]}}
-    doubtful = record(
+    doubtful = run(
         "m",
         {"tfns": [1.0, 0.0]},
         data={"tfns": {"source": "sample"}},
@@ -105,7 +101,7 @@ def test_samples_partial_runs_and_odd_weights_are_warned_of() -> None:
 
 
 def test_published_rows_are_as_printed_and_benchmarks_in_their_order() -> None:
-    found = board(record("m", {"tfns": [1.0]}))
+    found = board(run("m", {"tfns": [1.0]}))
     assert list(found.benchmarks) == ["finqa", "convfinqa", "ant_finance", "tfns", "finance_instruct"]
     by_model = {published.model: published for published in found.published}
     llama = by_model["deepseek-r1-distill-llama-70b"]
@@ -115,6 +111,21 @@ def test_published_rows_are_as_printed_and_benchmarks_in_their_order() -> None:
 
 def test_a_benchmark_that_no_table_has_follows_the_printed_ones() -> None:
     own = {"title": "My own", "covered": 1}
-    found = record("m", {"tfns": [1.0]}, benchmarks={"mine": own}, data={"mine": {"source": "local"}})
-    found = replace(found, rows=[row("mine", 0, 1.0)])
-    assert list(board(found).benchmarks.items())[-1] == ("mine", "My own")
+    found = run("m", {}, benchmarks={"mine": own}, data={"mine": {"source": "local"}})
+    assert list(board(with_items(found, [item("mine", 0, 1.0)])).benchmarks.items())[-1] == ("mine", "My own")
+
+
+def test_a_benchmark_counts_under_the_rule_that_the_run_gives_it() -> None:
+    both = {"financial": judged(1.0), "docmath": judged(0.0)}
+    benchmarks = {
+        "finqa": {"title": "FinQA", "covered": 1, "rule": "docmath"},
+        "tfns": {"title": "TFNS", "covered": 1},
+    }
+    found = run("m", {"finqa": [], "tfns": [1.0]}, item("finqa", 1, 1.0, scores=both), benchmarks=benchmarks)
+    cells = entry(found).cells
+    assert {name: (cell.rule, cell.estimate.value) for name, cell in cells.items() if cell.estimate} == {
+        "finqa": ("docmath", 0.0),
+        "tfns": ("financial", 1.0),
+    }
+    assert entry(found).rule == "docmath+financial"
+    assert board(found).rules == ["docmath", "financial"]

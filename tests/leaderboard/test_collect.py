@@ -11,38 +11,37 @@ from typing import Any
 
 import pytest
 
-from evalkit.leaderboard.choose import choose
-from evalkit.leaderboard.collect import collect
-from evalkit.records.file import to_bytes
-from evalkit.records.record import Record
+from evalkit.board.board import choose, collect
+from evalkit.run.info import Run
+from evalkit.run.record import to_bytes
 from evalkit.sweep.record import to_json
-from tests.leaderboard.made import keep, leave, record, row
+from tests.leaderboard.made import item, keep, leave, run, unchecked, with_items
 from tests.sweep.ladders import tiny
 
-RIGHT = record("model-a", {"finqa": [1.0, 0.0, 1.0]})
+RIGHT = run("model-a", {"finqa": [1.0, 0.0, 1.0]})
 
 
 def test_kept_and_local_records_are_found_and_local_ones_can_be_left_out(tmp_path: Path) -> None:
     kept = keep(tmp_path, RIGHT)
-    local = leave(tmp_path, record("deep/model", {"tfns": [1.0]}))
-    assert list(collect(tmp_path, local=True).records) == [*kept, *local]
-    assert list(collect(tmp_path, local=False).records) == kept
-    assert collect(tmp_path, local=True).records[kept[0]] == RIGHT
+    local = leave(tmp_path, run("deep/model", {"tfns": [1.0]}))
+    assert list(collect(tmp_path, local=True).runs) == [*kept, *local]
+    assert list(collect(tmp_path, local=False).runs) == kept
+    assert collect(tmp_path, local=True).runs[kept[0]].items == RIGHT.items
     assert collect(tmp_path, local=True).problems == ()
 
 
-def _head(**changes: Any) -> Callable[[Record], bytes]:
-    return lambda found: to_bytes(replace(found, head=replace(found.head, **changes)))
+def _head(**changes: Any) -> Callable[[Run], bytes]:
+    return lambda found: to_bytes(unchecked(found, **changes))
 
 
-def _score(score: float) -> Callable[[Record], bytes]:
-    return lambda found: to_bytes(replace(found, rows=[*found.rows[1:], row("finqa", 0, score)]))
+def _score(score: float) -> Callable[[Run], bytes]:
+    return lambda found: to_bytes(with_items(found, [*found.items[1:], item("finqa", 0, score)]))
 
 
-UNREADABLE: dict[str, tuple[Callable[[Record], bytes], str]] = {
+UNREADABLE: dict[str, tuple[Callable[[Run], bytes], str]] = {
     "no gzip": (lambda found: b"nothing of the kind", "cannot be read"),
     "cut off": (lambda found: to_bytes(found)[:-40], "cannot be read"),
-    "another tool's": (lambda found: gzip.compress(b'{"results": {}}\n'), "not a run's record: line 1"),
+    "another tool's": (lambda found: gzip.compress(b'{"results": {}}\n'), "schema None"),
     "another schema": (_head(schema=7), "schema 7"),
     "no model": (_head(model={}), "model.name"),
     "a model without a name": (_head(model={"name": "", "title": "T"}), "model.name"),
@@ -55,11 +54,11 @@ UNREADABLE: dict[str, tuple[Callable[[Record], bytes], str]] = {
     ),
     "data of nothing": (_head(data={}), "data"),
     "an answer to something else": (
-        lambda found: to_bytes(replace(found, rows=[*found.rows, row("tfns", 1, 1.0)])),
+        lambda found: to_bytes(with_items(found, [*found.items, item("tfns", 1, 1.0)])),
         "no benchmark 'tfns'",
     ),
     "an answer twice": (
-        lambda found: to_bytes(replace(found, rows=[*found.rows, found.rows[0]])),
+        lambda found: to_bytes(with_items(found, [*found.items, found.items[0]])),
         "more than once",
     ),
     "a score of 700 %": (_score(7.0), "a score of 7"),
@@ -72,12 +71,12 @@ UNREADABLE: dict[str, tuple[Callable[[Record], bytes], str]] = {
 
 @pytest.mark.parametrize(("damage", "says"), UNREADABLE.values(), ids=UNREADABLE)
 def test_what_cannot_be_read_is_named_and_the_rest_is_shown(
-    tmp_path: Path, damage: Callable[[Record], bytes], says: str
+    tmp_path: Path, damage: Callable[[Run], bytes], says: str
 ) -> None:
-    good, bad = keep(tmp_path, record("fine", {"tfns": [1.0]}), RIGHT)
+    good, bad = keep(tmp_path, run("fine", {"tfns": [1.0]}), RIGHT)
     (tmp_path / bad).write_bytes(damage(RIGHT))
     found = collect(tmp_path, local=True)
-    assert list(found.records) == [good]
+    assert list(found.runs) == [good]
     (problem,) = found.problems
     assert (problem.file, problem.kind) == (bad, "unreadable")
     assert says in problem.reason
@@ -124,29 +123,29 @@ def test_a_local_copy_of_a_kept_record_is_passed_over_in_silence(tmp_path: Path)
     kept = keep(tmp_path, RIGHT)
     leave(tmp_path, RIGHT)
     found = collect(tmp_path, local=True)
-    assert list(found.records) == kept
+    assert list(found.runs) == kept
     assert found.problems == ()
 
 
 def test_a_local_record_that_differs_from_the_kept_one_is_named(tmp_path: Path) -> None:
     kept = keep(tmp_path, RIGHT)
-    local = leave(tmp_path, record("model-a", {"finqa": [1.0, 1.0, 1.0]}))
+    local = leave(tmp_path, run("model-a", {"finqa": [1.0, 1.0, 1.0]}))
     found = collect(tmp_path, local=True)
-    assert found.records == {kept[0]: RIGHT}
+    assert {file: each.items for file, each in found.runs.items()} == {kept[0]: RIGHT.items}
     assert [(p.file, p.kind) for p in found.problems] == [(local[0], "superseded")]
     assert "evalkit keep" in found.problems[0].reason
 
 
-def _runs() -> dict[str, Record]:
+def _runs() -> dict[str, Run]:
     """Runs of one model, the one to show first."""
     three = {"finqa": [1.0, 1.0, 0.0], "tfns": [1.0]}
     return {
-        "more benchmarks": record("m", {"finqa": [1.0, None, None], "tfns": [None]}, run_id="a"),
-        "more scores": record("m", {"finqa": [1.0, 1.0, 0.0]}, run_id="b"),
-        "later": record("m", {"finqa": [1.0, 1.0, None]}, run_id="c", started="2026-01-02T00:00:00+00:00"),
-        "last id": record("m", {"finqa": [1.0, 1.0, None]}, run_id="e"),
-        "first id": record("m", {"finqa": [1.0, 1.0, None]}, run_id="d"),
-    } | {"other model": record("n", three)}
+        "more benchmarks": run("m", {"finqa": [1.0, None, None], "tfns": [None]}, run_id="a"),
+        "more scores": run("m", {"finqa": [1.0, 1.0, 0.0]}, run_id="b"),
+        "later": run("m", {"finqa": [1.0, 1.0, None]}, run_id="c", started="2026-01-02T00:00:00+00:00"),
+        "last id": run("m", {"finqa": [1.0, 1.0, None]}, run_id="e"),
+        "first id": run("m", {"finqa": [1.0, 1.0, None]}, run_id="d"),
+    } | {"other model": run("n", three)}
 
 
 def test_the_most_complete_run_stands_for_the_others_whatever_their_order() -> None:
@@ -165,9 +164,9 @@ def test_the_most_complete_run_stands_for_the_others_whatever_their_order() -> N
 
 def test_a_run_with_a_benchmark_that_no_other_has_is_shown_too() -> None:
     runs = {
-        "both": record("m", {"finqa": [1.0], "tfns": [1.0]}, run_id="a"),
-        "one more": record("m", {"tfns": [1.0], "convfinqa": [0.0]}, run_id="b"),
-        "less": record("m", {"tfns": [1.0]}, run_id="c"),
+        "both": run("m", {"finqa": [1.0], "tfns": [1.0]}, run_id="a"),
+        "one more": run("m", {"tfns": [1.0], "convfinqa": [0.0]}, run_id="b"),
+        "less": run("m", {"tfns": [1.0]}, run_id="c"),
     }
     shown, problems = choose(runs)
     assert list(shown) == ["both", "one more"]
@@ -186,7 +185,7 @@ QUESTIONS: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("changes", QUESTIONS.values(), ids=QUESTIONS)
 def test_runs_that_were_asked_otherwise_are_entries_of_their_own(changes: dict[str, Any]) -> None:
-    other = record("model-a", {"finqa": [1.0, 0.0, 1.0]}, run_id="other", **changes)
+    other = run("model-a", {"finqa": [1.0, 0.0, 1.0]}, run_id="other", **changes)
     shown, problems = choose({"one": RIGHT, "other": other})
     assert list(shown) == ["one", "other"]
     assert problems == []
@@ -201,5 +200,5 @@ def test_runs_that_were_asked_otherwise_are_entries_of_their_own(changes: dict[s
     ],
 )
 def test_what_does_not_change_the_questions_makes_no_entry(changes: dict[str, Any]) -> None:
-    other = record("model-a", {"finqa": [1.0, 0.0, 1.0]}, run_id="other", **changes)
+    other = run("model-a", {"finqa": [1.0, 0.0, 1.0]}, run_id="other", **changes)
     assert len(choose({"one": RIGHT, "other": other})[0]) == 1

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from evalkit.audit.table import read_table
-from evalkit.errors import UserError
-from evalkit.leaderboard.board import Board
-from evalkit.leaderboard.make import board_of
-from evalkit.leaderboard.tables import to_markdown
-from evalkit.records.record import Record, RuleVerdict
-from evalkit.site.build import site
-from tests.leaderboard.made import record
+from evalkit.board.board import Board, board_of
+from evalkit.board.site import site
+from evalkit.board.tables import board_markdown
+from evalkit.published import read_table
+from evalkit.run.info import Run
+from evalkit.schema import Score, UserError
+from tests.leaderboard.made import item, run, with_items
+from tests.leaderboard.made import judged as scored
 
 TABLE = read_table()
 FILE = "records/m.jsonl.gz"
@@ -35,19 +34,19 @@ def calibration() -> dict[str, Any]:
     return {"judge": {"name": "strict <b>"}, "benchmarks": {"finance_instruct": {"people": people}}}
 
 
-def judged(shown: str, grades: list[float], reason: str | None = None) -> Record:
-    made = record("m", {"tfns": [1.0, 0.0], "finance_instruct": [None] * 4})
-    rows = list(made.rows)
-    for number, grade in enumerate(grades, 2):
-        said = RuleVerdict(
-            grade >= 0.5, grade, "correct" if grade >= 0.5 else "judged_wrong", None, None, "judge"
-        )
-        rows[number] = replace(rows[number], verdicts={**rows[number].verdicts, "judged": said})
-    return Record(replace(made.head, judge=summary(shown, reason), calibration=calibration()), rows)
+def judged(shown: str, grades: list[float], reason: str | None = None) -> Run:
+    blocks = {"judge": summary(shown, reason), "calibration": calibration()}
+    made = run("m", {"tfns": [1.0, 0.0], "finance_instruct": [None] * 4}, **blocks)
+    items = list(made.items)
+    for number, grade in enumerate(grades):
+        said = Score(None, grade >= 0.5, grade, "correct" if grade >= 0.5 else "judged_wrong", "judge")
+        scores = {"financial": scored(None), "judged": said}
+        items[2 + number] = item("finance_instruct", number, None, scores=scores)
+    return with_items(made, items)
 
 
 def markdown(board: Board) -> str:
-    return to_markdown(board, [TABLE], {}, [], {})
+    return board_markdown(board, [TABLE], {}, [], {})
 
 
 def test_free_text_counts_as_judged_and_the_judge_stands_beside_it() -> None:
@@ -89,7 +88,7 @@ def test_the_site_has_the_judge_and_escapes_it() -> None:
 
 
 def test_a_run_without_a_judge_has_no_such_part() -> None:
-    made = {FILE: record("m", {"tfns": [1.0]})}
+    made = {FILE: run("m", {"tfns": [1.0]})}
     board = board_of(made, [TABLE])
     assert "## Judged" not in markdown(board)
     assert "No run here was judged" in site(board, made, [])["judge.html"].decode()
@@ -100,13 +99,12 @@ def test_a_run_without_a_judge_has_no_such_part() -> None:
     [{"judge": {"name": ""}}, {"judge": {"name": "x"}, "benchmarks": {"tfns": {"shown": "loud"}}}, {}],
 )
 def test_a_foreign_judge_block_is_refused(wrong: dict[str, Any]) -> None:
-    made = record("m", {"tfns": [1.0]}, judge=wrong)
     with pytest.raises(UserError, match="is not a run's record: judge"):
-        board_of({FILE: made}, [TABLE])
+        run("m", {"tfns": [1.0]}, judge=wrong)
 
 
 def test_what_the_judge_says_of_unknown_benchmarks_is_left_out() -> None:
     other = summary("fit", None)
     other["benchmarks"] = {"elsewhere": other["benchmarks"]["finance_instruct"]}
-    (entry,) = board_of({FILE: record("m", {"tfns": [1.0]}, judge=other)}, [TABLE]).measured
+    (entry,) = board_of({FILE: run("m", {"tfns": [1.0]}, judge=other)}, [TABLE]).measured
     assert entry.judged == ()

@@ -7,19 +7,19 @@ from pathlib import Path
 
 import pytest
 
+from evalkit.board.board import collect
 from evalkit.commands.keep import main
-from evalkit.errors import UserError
-from evalkit.leaderboard.collect import collect
-from evalkit.records.file import to_bytes
-from evalkit.records.record import Record
+from evalkit.run.info import Run
+from evalkit.run.record import to_bytes
+from evalkit.schema import UserError
 from evalkit.sweep.record import Sweep, to_json
-from tests.leaderboard.made import leave, record, row
+from tests.leaderboard.made import item, leave, run, with_head, with_items
 from tests.sweep.ladders import fin_r1, tiny
 
-RUN = record("model-a", {"finqa": [1.0, 0.0]})
+RUN = run("model-a", {"finqa": [1.0, 0.0]})
 
 
-def run_folder(folder: Path, content: Record = RUN) -> Path:
+def run_folder(folder: Path, content: Run = RUN) -> Path:
     folder.mkdir(parents=True)
     (folder / "record.jsonl.gz").write_bytes(to_bytes(content))
     return folder
@@ -35,7 +35,7 @@ def test_real_runs_are_kept_and_then_read_from_there(results: Path) -> None:
     runs = sorted((results / "runs").glob("*/*"))
     assert main([*map(str, runs), f"results_dir={results}"]) == 0
     found = collect(results, local=False)
-    assert sorted(found.records) == [f"records/{run.parent.name}/{run.name}.jsonl.gz" for run in runs]
+    assert sorted(found.runs) == [f"records/{run.parent.name}/{run.name}.jsonl.gz" for run in runs]
     assert collect(results, local=True) == found
 
 
@@ -52,37 +52,35 @@ def test_keeping_again_replaces_or_says_that_it_is_there(
     for content, says in [
         (RUN, "kept"),
         (RUN, "already kept"),
-        (record("model-a", {"finqa": [1.0]}), "replaced"),
+        (run("model-a", {"finqa": [1.0]}), "replaced"),
     ]:
         (name,) = leave(tmp_path, content)
         assert main([str((tmp_path / name).parent), f"results_dir={results}"]) == 0
-        target = results / f"records/model-a/{RUN.head.run_id}.jsonl.gz"
+        target = results / f"records/model-a/{RUN.info.run_id}.jsonl.gz"
         assert capsys.readouterr().out == f"{says}: {target}\n"
         assert target.read_bytes() == to_bytes(content)
 
 
 PARTIAL = {
-    "answers missing": replace(
-        RUN, head=replace(RUN.head, benchmarks={"finqa": {"title": "F", "covered": 3}})
-    ),
-    "the engine failed": replace(
-        RUN, rows=[RUN.rows[0], row("finqa", 1, None, error="engine_error: it crashed")]
+    "answers missing": with_head(RUN, benchmarks={"finqa": {"title": "F", "covered": 3}}),
+    "the engine failed": with_items(
+        RUN, [RUN.items[0], item("finqa", 1, None, error="engine_error: it crashed")]
     ),
 }
 
 
 @pytest.mark.parametrize("content", PARTIAL.values(), ids=PARTIAL)
-def test_a_partial_run_is_refused_unless_wanted(tmp_path: Path, content: Record) -> None:
+def test_a_partial_run_is_refused_unless_wanted(tmp_path: Path, content: Run) -> None:
     folder, results = run_folder(tmp_path / "run", content), tmp_path / "results"
     with pytest.raises(UserError, match="1 answers are not there"):
         main([str(folder), f"results_dir={results}"])
     assert not results.exists()
     assert main([str(folder), f"results_dir={results}", "partial=true"]) == 0
-    assert len(collect(results, local=False).records) == 1
+    assert len(collect(results, local=False).runs) == 1
 
 
 def test_an_example_that_does_not_fit_the_context_makes_no_run_partial(tmp_path: Path) -> None:
-    content = replace(RUN, rows=[RUN.rows[0], row("finqa", 1, None, error="context_overflow")])
+    content = with_items(RUN, [RUN.items[0], item("finqa", 1, None, error="context_overflow")])
     assert main([str(run_folder(tmp_path / "run", content)), f"results_dir={tmp_path / 'results'}"]) == 0
 
 
@@ -107,11 +105,19 @@ def test_a_run_without_a_record_is_told_how_to_make_one(tmp_path: Path) -> None:
     assert f"`evalkit score {tmp_path}` makes it" in str(refusal.value)
 
 
-@pytest.mark.parametrize("name", ["../evil", "/evil", "a/../../evil", ".hidden", "a\nb", "a\\b", "a//b"])
+OUTSIDE = ["../evil", "/evil", "a/../../evil", ".hidden", "a\\b", "a//b"]
+
+
+@pytest.mark.parametrize("name", OUTSIDE)
 def test_a_record_cannot_choose_a_place_outside(tmp_path: Path, name: str) -> None:
-    content = replace(RUN, head=replace(RUN.head, model={"name": name, "title": "T"}))
+    content = with_head(RUN, model={"name": name, "title": "T"})
     with pytest.raises(UserError, match="cannot be kept under the name"):
         main([str(run_folder(tmp_path / "run", content)), f"results_dir={tmp_path / 'results'}"])
+    assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.parametrize("name", [*OUTSIDE, "a\nb"])
+def test_a_sweep_cannot_choose_a_place_outside(tmp_path: Path, name: str) -> None:
     sweep = sweep_folder(tmp_path / "sweep", replace(tiny(), name=name))
     with pytest.raises(UserError, match="cannot be kept under the name"):
         main([str(sweep), f"results_dir={tmp_path / 'results'}"])
@@ -124,7 +130,7 @@ def test_wrong_requests(tmp_path: Path) -> None:
         ([], "give the folders"),
         ([str(tmp_path)], "cannot be read"),
         ([str(tmp_path), "partial=yes"], "true or false"),
-        ([str(tmp_path / "absent")], "neither a run's folder nor a sweep's"),
+        ([str(tmp_path / "absent")], "is not a run folder, a record, or a model"),
     ]:
         with pytest.raises(UserError, match=says):
             main(arguments)

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from evalkit.board import RULE
 from evalkit.commands.leaderboard import HELP, main
-from evalkit.errors import UserError
-from evalkit.leaderboard.choose import RULE
+from evalkit.schema import UserError
 from evalkit.sweep.record import Sweep, to_json
-from tests.leaderboard.made import keep, record
+from tests.leaderboard.made import keep, run
 from tests.sweep.ladders import crowd, tiny
 
 COMMAND = "import sys; from evalkit.commands.leaderboard import main; sys.exit(main(sys.argv[1:]))"
@@ -113,7 +113,7 @@ def test_a_sweep_that_is_gone_takes_its_curves_along(results: Path) -> None:
 def test_a_record_that_cannot_be_read_is_named_the_rest_written_and_the_exit_code_1(
     results: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (name,) = keep(results, record("gamma", {"tfns": [1.0]}))
+    (name,) = keep(results, run("gamma", {"tfns": [1.0]}))
     (results / name).write_bytes(b"nothing of the kind")
     assert main([f"results_dir={results}"]) == 1
     said = capsys.readouterr().err.splitlines()
@@ -128,8 +128,8 @@ def test_a_record_that_cannot_be_read_is_named_the_rest_written_and_the_exit_cod
 def test_a_run_that_another_stands_for_is_named_and_no_failure(
     results: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    best = record("gamma", {"tfns": [1.0, 0.0]}, run_id="best")
-    (shown, left_out) = keep(results, best, record("gamma", {"tfns": [1.0, None]}, run_id="worse"))
+    best = run("gamma", {"tfns": [1.0, 0.0]}, run_id="best")
+    (shown, left_out) = keep(results, best, run("gamma", {"tfns": [1.0, None]}, run_id="worse"))
     assert main([f"results_dir={results}", "local=false"]) == 0
     assert left_out in capsys.readouterr().err
     board = json.loads((results / "leaderboard.json").read_text())
@@ -151,7 +151,7 @@ def test_a_folder_without_any_run_shows_the_published_rows(tmp_path: Path) -> No
         (["results_dir=/nowhere/at/all"], "no folder /nowhere/at/all"),
         (["local=maybe"], "true or false"),
         (["locale=false"], "Did you mean local"),
-        (["--chekc"], "no such setting"),
+        (["--chekc"], "cannot read"),
         (["local="], "give local=VALUE"),
     ],
 )

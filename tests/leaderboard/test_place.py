@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from evalkit.errors import UserError
-from evalkit.leaderboard.build import manifest_of
-from evalkit.leaderboard.place import MANIFEST, Stale, stale_files, update
+from evalkit.board.build import MANIFEST, Stale, manifest_of, stale_files, update
+from evalkit.schema import UserError
 
 
 def with_manifest(files: Mapping[str, bytes]) -> dict[str, bytes]:

@@ -9,14 +9,13 @@ import re
 
 import pytest
 
-from evalkit.audit.against import against
-from evalkit.audit.audit import audit
-from evalkit.audit.table import read_table
-from evalkit.leaderboard.board import Board, Problem
-from evalkit.leaderboard.data import to_csv, to_json
-from evalkit.leaderboard.make import board_of
-from evalkit.leaderboard.tables import notes, to_markdown
-from tests.leaderboard.made import record
+from evalkit.audit import audit_table
+from evalkit.board.board import Board, Problem, board_of
+from evalkit.board.published import against
+from evalkit.board.tables import board_csv, board_json, board_markdown, notes
+from evalkit.published import read_table
+from evalkit.text import visible_text
+from tests.leaderboard.made import run
 from tests.sweep.ladders import tiny
 
 TABLE = read_table()
@@ -24,8 +23,8 @@ HOSTILE = "x | y\n\n# <script>alert(1)</script> [a](javascript:b) `` ` `` $\\LaT
 
 
 def board() -> Board:
-    best = record("best", {"finqa": [1.0, 0.0, 1.0, 1.0], "tfns": [1.0, 1.0], "finance_instruct": [None]})
-    odd = record("odd", {"tfns": [0.0, 1.0, 0.0]}, model={"name": HOSTILE, "title": HOSTILE})
+    best = run("best", {"finqa": [1.0, 0.0, 1.0, 1.0], "tfns": [1.0, 1.0], "finance_instruct": [None]})
+    odd = run("odd", {"tfns": [0.0, 1.0, 0.0]}, model={"name": HOSTILE, "title": HOSTILE})
     problems = [
         Problem("records/old.jsonl.gz", "the same model", "superseded"),
         Problem(f"records/{HOSTILE}.jsonl.gz", "is cut off"),
@@ -34,8 +33,8 @@ def board() -> Board:
 
 
 def page(found: Board) -> str:
-    return to_markdown(
-        found, [TABLE], {"tiny ladder": tiny()}, [audit(TABLE)], {TABLE.name: against(found, TABLE)}
+    return board_markdown(
+        found, [TABLE], {"tiny ladder": tiny()}, [audit_table(TABLE)], {TABLE.name: against(found, TABLE)}
     )
 
 
@@ -74,7 +73,7 @@ def test_the_rule_for_duplicates_the_odd_averages_and_what_is_left_out_are_state
 
 def test_a_measured_file_of_a_published_model_stands_against_the_published_score() -> None:
     model = {"name": "fin-r1-q4_k", "title": "Fin-R1 q4_k", "parameters": 7_615_616_512}
-    runs = {"a": record("a", {"tfns": [1.0, 0.0, 0.0, 1.0]}, model=model)}
+    runs = {"a": run("a", {"tfns": [1.0, 0.0, 0.0, 1.0]}, model=model)}
     audited = section(page(board_of(runs, [TABLE])), "The published table, audited")
     (line,) = (line for line in rows(audited.partition("### Measured against published")[2])[2:])
     assert line[1:4] == ["TFNS", "50.0", "71.0"]
@@ -93,7 +92,7 @@ def test_nobodys_text_gets_out_of_its_code_span() -> None:
 
 @pytest.mark.parametrize("title", ["www.example.com", "a_b*c*", "https://x", "<b>", "`", "|", "![x](y)"])
 def test_a_title_that_markdown_would_read_is_code(title: str) -> None:
-    runs = {"a": record("a", {"tfns": [1.0]}, model={"name": "a", "title": title})}
+    runs = {"a": run("a", {"tfns": [1.0]}, model={"name": "a", "title": title})}
     (line,) = rows(section(page(board_of(runs, [TABLE])), "Measured"))[2:]
     assert line[0].startswith("`")
 
@@ -101,30 +100,29 @@ def test_a_title_that_markdown_would_read_is_code(title: str) -> None:
 def test_rows_with_the_same_title_are_told_apart_by_their_run() -> None:
     protocols = ("greedy", "paper")
     runs = {
-        name: record("m", {"tfns": [1.0]}, run_id=f"run-{name}", protocol={"name": name})
-        for name in protocols
+        name: run("m", {"tfns": [1.0]}, run_id=f"run-{name}", protocol={"name": name}) for name in protocols
     }
     lines = rows(section(page(board_of(runs, [TABLE])), "Measured"))[2:]
     assert [line[0] for line in lines] == ["M `run-greedy`", "M `run-paper`"]
 
 
 def test_an_empty_board_says_how_to_fill_it() -> None:
-    text = to_markdown(board_of({}, [TABLE]), [TABLE], {}, [], {})
+    text = board_markdown(board_of({}, [TABLE]), [TABLE], {}, [], {})
     assert "evalkit run" in section(text, "Measured")
     assert "## Quants" not in text
 
 
 def test_a_title_is_no_formula_in_a_spreadsheet() -> None:
-    runs = {"a": record("a", {"tfns": [1.0]}, model={"name": "a", "title": "=HYPERLINK(1)"})}
-    (line, *_) = csv.DictReader(io.StringIO(to_csv(board_of(runs, [TABLE]))))
+    runs = {"a": run("a", {"tfns": [1.0]}, model={"name": "a", "title": "=HYPERLINK(1)"})}
+    (line, *_) = csv.DictReader(io.StringIO(board_csv(board_of(runs, [TABLE]))))
     assert line["title"] == "'=HYPERLINK(1)"
 
 
 def test_json_says_its_schema_and_holds_the_board() -> None:
     found = board()
-    content = json.loads(to_json(found, notes(found)))
+    content = json.loads(board_json(found, notes(found)))
     assert content["schema"] == 1
-    assert [entry["model"] for entry in content["measured"]] == ["best", HOSTILE]
+    assert [entry["model"] for entry in content["measured"]] == ["best", visible_text(HOSTILE)]
     cell = content["measured"][0]["cells"]["finqa"]
     assert cell["estimate"]["value"] == 0.75
     assert cell["covered"] == 4
@@ -134,13 +132,13 @@ def test_json_says_its_schema_and_holds_the_board() -> None:
 
 
 def test_csv_is_in_per_cent_with_a_kind_and_equal_columns() -> None:
-    lines = list(csv.DictReader(io.StringIO(to_csv(board()))))
+    lines = list(csv.DictReader(io.StringIO(board_csv(board()))))
     assert [line["kind"] for line in lines] == ["measured"] * 2 + ["published"] * len(TABLE.rows)
     first, second = lines[:2]
     assert (float(first["finqa"]), first["finqa_n"], first["finance_instruct_unscored"]) == (75.0, "4", "1")
     assert float(first["finqa_low"]) < 75 < float(first["finqa_high"])
     assert first["finance_instruct"] == second["finqa"] == ""
-    assert second["title"] == " ".join(HOSTILE.split())
+    assert second["title"] == visible_text(HOSTILE)
     llama = next(line for line in lines if line["model"] == "deepseek-r1-distill-llama-70b")
     assert (llama["average"], llama["tfns"], llama["table"]) == ("69.2", "62.0", "fin-r1-paper")
     assert None not in first
@@ -150,9 +148,9 @@ def test_csv_is_in_per_cent_with_a_kind_and_equal_columns() -> None:
 def test_the_last_digits_of_a_processor_change_nothing(count: int) -> None:
     def shifted(by: float) -> Board:
         scores = [0.1 + by, 0.7, 0.2] * count
-        return board_of({"a": record("m", {"tfns": scores, "finqa": scores})}, [TABLE])
+        return board_of({"a": run("m", {"tfns": scores, "finqa": scores})}, [TABLE])
 
     one, other = shifted(0.0), shifted(2e-15)
-    assert to_json(one, []) == to_json(other, [])
-    assert to_csv(one) == to_csv(other)
-    assert to_markdown(one, [TABLE], {}, [], {}) == to_markdown(other, [TABLE], {}, [], {})
+    assert board_json(one, []) == board_json(other, [])
+    assert board_csv(one) == board_csv(other)
+    assert board_markdown(one, [TABLE], {}, [], {}) == board_markdown(other, [TABLE], {}, [], {})

@@ -15,6 +15,7 @@ CONTENT = bytes(range(256)) * 400
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 HUB = "/someone/model/resolve/{}/model.gguf"
+SPLIT = [f"/someone/split/resolve/main/q/m-0000{number}-of-00002.gguf" for number in (1, 2)]
 ERRORS = {
     "/nobody/model/resolve/main/model.gguf": (404, "RepoNotFound"),
     "/gated/model/resolve/main/model.gguf": (403, "GatedRepo"),
@@ -35,7 +36,12 @@ class Handler(BaseHTTPRequestHandler):
 
     def _answer(self, with_body: bool) -> None:
         path = self.path.partition("?")[0]
-        hub = path in (HUB.format("main"), HUB.format(COMMIT), "/someone/huge/resolve/main/model.gguf")
+        hub = path in (
+            HUB.format("main"),
+            HUB.format(COMMIT),
+            "/someone/huge/resolve/main/model.gguf",
+            *SPLIT,
+        )
         if path in ERRORS or not (hub or path.startswith("/files/")):
             status, code = ERRORS.get(path, (404, ""))
             self.send_response(status)

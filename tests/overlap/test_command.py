@@ -12,13 +12,15 @@ import pytest
 from rich.console import Console
 
 from evalkit.commands.overlap import main
-from evalkit.config import compose, to_dict
-from evalkit.errors import UserError
-from evalkit.overlap.asked import Asked, from_examples, from_record
-from evalkit.paths import BENCHMARKS
-from evalkit.records.file import FILE, read_record
-from evalkit.report.conclude import write_reports
-from evalkit.runner.run import execute, load_data
+from evalkit.config.overrides import compose, to_dict
+from evalkit.config.settings import read_questions, run_settings
+from evalkit.files import BENCHMARKS
+from evalkit.overlap.index import EvaluatedExample, from_examples, from_run
+from evalkit.report.run import write_reports
+from evalkit.run.record import load_run
+from evalkit.run.runner import execute, load_data
+from evalkit.schema import UserError
+from tests.settings import changed
 
 TFNS = BENCHMARKS / "tfns" / "sample" / "sent_valid.csv"
 FINQA = BENCHMARKS / "finqa" / "sample" / "test.json"
@@ -30,19 +32,19 @@ def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("overlap")
     outputs = folder / "outputs.jsonl"
     overrides = ["data=sample", "benchmark=[tfns,finqa,convfinqa]"]
-    config = to_dict(compose(["+model=replay", f"model.path={outputs}", *overrides]))
-    examples = [example for loaded in load_data(config).values() for example in loaded.examples]
+    settings = run_settings(["+model=replay", f"model.path={outputs}", *overrides])
+    examples = [example for loaded in load_data(settings).values() for example in loaded.examples]
     with outputs.open("w") as file:
         for example in examples:
             answer = {"id": example.id, "turn": example.turn, "text": r"\boxed{neutral}"}
             file.write(json.dumps({**answer, "benchmark": example.benchmark}) + "\n")
-    config["run_dir"] = str(folder / "run")
-    write_reports(execute(config, Console(file=io.StringIO())), "financial")
+    settings = changed(settings, run_dir=str(folder / "run"))
+    write_reports(execute(settings, Console(file=io.StringIO())), "financial")
     return folder / "run"
 
 
-def of_samples() -> list[Asked]:
-    data = load_data(to_dict(compose(["data=sample"])))
+def of_samples() -> list[EvaluatedExample]:
+    data = load_data(read_questions(to_dict(compose(["data=sample"]))))
     return [each for loaded in data.values() for each in from_examples(loaded.examples)]
 
 
@@ -51,7 +53,10 @@ def test_the_template_is_no_part_of_what_is_asked() -> None:
         own = each.question + each.page
         assert each.question
         assert not any(word in own for word in ("boxed", "Reason step by step", "请一步一步", "Tweet:"))
-        assert bool(each.page) == (each.benchmark in ("finqa", "convfinqa", "ant_finance"))
+        # Some questions of Ant_Finance are about a text, others not.
+        assert each.benchmark == "ant_finance" or bool(each.page) == (
+            each.benchmark in ("finqa", "convfinqa")
+        )
 
 
 def test_question_and_page_are_upstreams() -> None:
@@ -65,26 +70,30 @@ def test_question_and_page_are_upstreams() -> None:
         assert each.page.endswith(" ".join(record["post_text"]).strip()[-40:])
 
 
-def test_a_record_asks_what_the_examples_ask(run_dir: Path) -> None:
-    record = read_record(run_dir / FILE)
-    by_key = {(each.benchmark, each.id, each.turn): each for each in from_record(record)}
-    assert len(by_key) == len(record.rows)
+@pytest.mark.parametrize("old", [False, True])
+def test_a_run_asks_what_the_examples_ask(run_dir: Path, old: bool) -> None:
+    run = load_run(run_dir)
+    if old:  # made before questions were kept
+        run = replace(run, items=tuple(replace(item, question="", choices={}) for item in run.items))
+    by_key = {(each.benchmark, each.id, each.turn): each for each in from_run(run)}
+    assert len(by_key) == len(run.items)
     for each in of_samples():
-        if each.benchmark in record.head.benchmarks:
+        if each.benchmark in run.info.benchmarks:
             found = by_key[each.benchmark, each.id, each.turn]
             assert (found.question, found.page, found.group) == (each.question, each.page, each.group)
-            assert found.score in (0.0, 1.0)
+            assert found.item is not None
+            assert found.item.value("financial") in (0.0, 1.0)
 
 
 @pytest.mark.parametrize("benchmark", ["of_somebody_else", "../../etc", "a\0b"])
 def test_a_record_may_name_any_benchmark(run_dir: Path, benchmark: str) -> None:
-    record = read_record(run_dir / FILE)
-    row = replace(
-        record.rows[0], benchmark=benchmark, messages=(("system", "be kind"), ("user", "how much?"))
-    )
-    (asked,) = from_record(replace(record, rows=[row]))
+    run = load_run(run_dir)
+    sample = replace(run.items[0].samples[0], messages=(("system", "be kind"), ("user", "how much?")))
+    item = replace(run.items[0], benchmark=benchmark, question="", samples=(sample,))
+    (asked,) = from_run(replace(run, items=(item,)))
     assert (asked.question, asked.page) == ("how much?", "")
-    (nothing,) = from_record(replace(record, rows=[replace(row, messages=())]))
+    empty = item.with_samples((replace(sample, messages=()),))
+    (nothing,) = from_run(replace(run, items=(empty,)))
     assert (nothing.question, nothing.page) == ("", "")
 
 
@@ -127,12 +136,12 @@ def test_the_upstream_file_of_a_benchmark_holds_all_of_it(capsys: pytest.Capture
     ("arguments", "says"),
     [
         ([], "give the training file"),
-        (["benchmark=tfns", "train="], "give the training file"),
+        (["benchmark=tfns", "train="], "give train=VALUE once"),
         (["benchmark=tfns", "train=none.txt"], "no such file"),
         ([f"train={TFNS}"], "give either a run's folder or benchmark=NAME"),
         (["a", "b", f"train={TFNS}"], "give either"),
         (["a", "benchmark=tfns", f"train={TFNS}"], "give either"),
-        (["a", f"train={TFNS}"], "`evalkit score RUN_DIR` makes a run's record"),
+        (["a", f"train={TFNS}"], "a cannot be read: No such file"),
         ([str(TFNS), f"train={TFNS}"], "cannot be read"),
         (["benchmark=tfnss", f"train={TFNS}"], "tfns"),
         (["benchmark=tfns", "data=sample", "limt=3", f"train={TFNS}"], "no such setting: 'limt'"),

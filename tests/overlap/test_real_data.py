@@ -8,25 +8,25 @@ from pathlib import Path
 
 import pytest
 
-from evalkit.config import compose, to_dict
-from evalkit.overlap.asked import Asked, from_examples
-from evalkit.overlap.check import Level, check
-from evalkit.overlap.training import texts
-from evalkit.runner.run import load_data
+from evalkit.config.overrides import compose, to_dict
+from evalkit.config.settings import read_questions
+from evalkit.overlap import Level, check_overlap
+from evalkit.overlap.index import EvaluatedExample, from_examples, texts
+from evalkit.run.runner import load_data
 
 DATA = Path(os.environ.get("EVALKIT_DATA_DIR", ""))
 pytestmark = pytest.mark.skipif(not os.environ.get("EVALKIT_DATA_DIR"), reason="EVALKIT_DATA_DIR is not set")
 
 
-def asked(benchmark: str, limit: int) -> list[Asked]:
+def asked(benchmark: str, limit: int) -> list[EvaluatedExample]:
     settings = ["data=local", f"data.dir={DATA}", f"benchmark={benchmark}", f"limit={limit}"]
-    loaded = load_data(to_dict(compose(settings)))[benchmark]
+    loaded = load_data(read_questions(to_dict(compose(settings))))[benchmark]
     return from_examples(loaded.examples)
 
 
 def levels(benchmark: str, *files: Path, limit: int = 200) -> Counter[Level]:
     training = (text for file in files for text in texts(file))
-    return Counter(match.level for match in check(asked(benchmark, limit), training))
+    return Counter(match.level for match in check_overlap(asked(benchmark, limit), training))
 
 
 @pytest.mark.parametrize(("benchmark", "file"), [("finqa", "test.json"), ("convfinqa", "dev.json")])

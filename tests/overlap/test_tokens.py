@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from evalkit.overlap.tokens import grams, short_lines, words_of
+from evalkit.overlap.index import grams, short_lines, words_of
 
 
 @pytest.mark.parametrize(

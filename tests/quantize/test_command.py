@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from evalkit.commands.quantize import main
-from evalkit.errors import UserError
+from evalkit.schema import UserError
 from tests.quantize.conftest import real_quantizer, write_model
 
 
@@ -51,10 +51,10 @@ def here(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("", "give the source and a folder"),
         ("tiny.gguf", "give the source and a folder"),
         ("tiny.gguf +ladder=fin-r1", "give the source and a folder"),
-        ("tiny.gguf out", "no ladder given: add +ladder=NAME"),
+        ("tiny.gguf out", "no ladder given: add ladder=NAME"),
         ("tiny.gguf out +ladder=finr1", "no ladder named 'finr1'. Did you mean fin-r1?"),
         ("tiny.gguf out +ladder=fin-r1 ladder.recipes=[q4k]", "Did you mean q4_k?"),
-        ("tiny.gguf out +ladder=fin-r1 ladder.recipes=[]", "no recipe given"),
+        ("tiny.gguf out +ladder=fin-r1 ladder.recipes=", "give ladder.recipes=VALUE once"),
         ("tiny.gguf out +ladder=fin-r1 ladder.recipes.q4_0.type=Q4_7", "recipe q4_0: no type 'Q4_7'"),
         ("tiny.gguf out +ladder=fin-r1 alow_requantize=true", "no such setting: 'alow_requantize'"),
         ("tiny.gguf out +ladder=fin-r1 allow_requantize=maybe", "write true or false"),

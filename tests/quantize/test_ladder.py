@@ -4,17 +4,19 @@ from typing import Any
 
 import pytest
 
-from evalkit.config import compose, names, to_dict
-from evalkit.errors import UserError
-from evalkit.quantize.ladder import Recipe, chosen, recipes
+from evalkit.config.overrides import compose, names, to_dict
+from evalkit.config.settings import run_settings
+from evalkit.schema import UserError
+from evalkit.weights.quantize import Recipe, chosen, recipes
 
 
 def test_the_fin_r1_ladder_is_what_the_model_configs_claim(card: dict[str, Recipe]) -> None:
     claimed = {}
     for name in names("model"):
-        model = to_dict(compose([f"+model={name}", "data=sample", "model.path=FILE"]))["model"]
-        if name.startswith("fin-r1-") and model["recipe"]:
-            claimed[name.removeprefix("fin-r1-")] = model["recipe"]
+        model = run_settings([f"+model={name}", "data=sample", "model.path=FILE"]).model
+        if model.source and model.source.hf == "Mungert/Fin-R1-GGUF":
+            assert isinstance(model.recipe, dict)
+            claimed[name.removeprefix("fin-r1-")] = model.recipe
     assert claimed.keys() == card.keys()
     assert len(card) == 11
     for name, claim in claimed.items():

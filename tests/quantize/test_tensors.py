@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from evalkit.gguf.header import GGUFHeader, TensorInfo, read_header
-from evalkit.quantize.ladder import Recipe
-from evalkit.quantize.tensors import contradiction, estimate_bytes, fallbacks, quantized_from
+from evalkit.weights.gguf import GGUFHeader, TensorInfo, read_header
+from evalkit.weights.quantize import Recipe, contradiction, estimate_bytes, fallbacks, quantized_from
 
 
 def header(shapes: dict[str, tuple[int, ...]], types: dict[str, str] | None = None) -> GGUFHeader:

@@ -10,13 +10,16 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from evalkit.config import compose, to_dict
-from evalkit.errors import UserError
-from evalkit.records.file import FILE, read_record, to_bytes
-from evalkit.records.make import record_of
-from evalkit.records.record import Record
-from evalkit.report.conclude import write_reports
-from evalkit.runner.run import Finished, execute, load_data
+from evalkit.config.settings import run_settings
+from evalkit.report.run import write_reports
+from evalkit.run import record
+from evalkit.run.folder import Finished
+from evalkit.run.info import Run
+from evalkit.run.record import RECORD_FILE, load_run, to_bytes
+from evalkit.run.runner import execute, load_data
+from evalkit.run.scoring import scored_run
+from evalkit.schema import UserError
+from tests.settings import changed
 
 BENCHMARKS = "benchmark=[finqa,tfns,finance_instruct]"
 
@@ -27,47 +30,47 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     folder = tmp_path_factory.mktemp("record")
     outputs = folder / "outputs.jsonl"
     overrides = ["data=sample", BENCHMARKS, "limit=6"]
-    config = to_dict(compose(["+model=replay", f"model.path={outputs}", *overrides]))
-    examples = [example for loaded in load_data(config).values() for example in loaded.examples]
+    settings = run_settings(["+model=replay", f"model.path={outputs}", *overrides])
+    examples = [example for loaded in load_data(settings).values() for example in loaded.examples]
     with outputs.open("w") as file:
         for number, example in enumerate(examples):
             text = r"\boxed{42}" if number == 0 else "neutral" if number % 2 else "I <b>think</b> so"
             file.write(json.dumps({"id": example.id, "turn": example.turn, "text": text}) + "\n")
-    config["run_dir"] = str(folder / "run")
-    done = execute(config, Console(file=io.StringIO()))
+    settings = changed(settings, run_dir=str(folder / "run"))
+    done = execute(settings, Console(file=io.StringIO()))
     write_reports(done, "financial")
     return done
 
 
-def test_it_holds_every_answer_with_every_rules_verdict(finished: Finished) -> None:
-    record = record_of(finished)
-    assert len(record.rows) == len(finished.records) == 18
-    by_key = {row.key: row for row in record.rows}
-    for generation in finished.records:
-        row = by_key[generation.benchmark, generation.id, generation.turn, generation.sample]
-        assert row.text == generation.text
-        assert [list(pair) for pair in row.messages] == [list(m.values()) for m in generation.messages]
-    numbers = [row for row in record.rows if row.gold_kind == "number"]
-    assert {"financial", "finqa_official", "docmath", "pot"} <= set(numbers[0].verdicts)
-    assert {row.gold_kind for row in record.rows} >= {"number", "label", "text"}
-    texts = [row for row in record.rows if row.gold_kind == "text"]
-    assert all(row.verdicts["financial"].failure == "unscored" and row.gold for row in texts)
+def test_it_holds_every_answer_with_every_rules_score(finished: Finished) -> None:
+    run = scored_run(finished)
+    assert len(finished.records) == 18
+    by_name = {(item.benchmark, *item.key, each.number): each for item in run.items for each in item.samples}
+    assert by_name.keys() == {answer.name for answer in finished.records}
+    for answer in finished.records:
+        sample = by_name[answer.name]
+        assert sample.text == answer.text
+        assert [list(pair) for pair in sample.messages] == [list(m.values()) for m in answer.messages]
+    number = next(item for item in run.items if item.gold_kind == "number")
+    assert {"financial", "finqa_official", "docmath", "pot"} <= set(number.samples[0].scores)
+    assert {item.gold_kind for item in run.items} >= {"number", "label", "text"}
+    texts = [item for item in run.items if item.gold_kind == "text"]
+    assert all(item.samples[0].scores["financial"].outcome == "unscored" and item.gold for item in texts)
 
 
 def test_it_names_no_place_of_the_machine(finished: Finished) -> None:
-    content = gzip.decompress(to_bytes(record_of(finished))).decode()
+    content = gzip.decompress(to_bytes(scored_run(finished))).decode()
     assert str(finished.path.parent) not in content
 
 
 def test_it_survives_the_disk_and_is_the_same_bytes(finished: Finished) -> None:
-    record = record_of(finished)
-    file = finished.path / FILE
-    assert read_record(file) == record
-    assert file.read_bytes() == to_bytes(read_record(file))
+    file = finished.path / RECORD_FILE
+    assert load_run(file).items == scored_run(finished).items
+    assert file.read_bytes() == to_bytes(load_run(file))
 
 
-def _lines(record: Record) -> list[bytes]:
-    return gzip.decompress(to_bytes(record)).splitlines(keepends=True)
+def _lines(run: Run) -> list[bytes]:
+    return gzip.decompress(to_bytes(run)).splitlines(keepends=True)
 
 
 @pytest.mark.parametrize(
@@ -85,10 +88,23 @@ def _lines(record: Record) -> list[bytes]:
 def test_a_damaged_or_foreign_file_is_refused_in_one_line(
     finished: Finished, tmp_path: Path, damage: object, says: str
 ) -> None:
-    file = tmp_path / FILE
+    file = tmp_path / RECORD_FILE
     assert callable(damage)
-    file.write_bytes(damage(_lines(record_of(finished))))
+    file.write_bytes(damage(_lines(scored_run(finished))))
     with pytest.raises(UserError) as refusal:
-        read_record(file)
+        load_run(file)
     assert says in str(refusal.value)
     assert "\n" not in str(refusal.value)
+
+
+def test_rows_count_towards_the_bound_beside_their_text(
+    finished: Finished, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A row of a few bytes takes kilobytes of memory."""
+    text = sum(map(len, _lines(scored_run(finished))))
+    rows = len(_lines(scored_run(finished)))
+    monkeypatch.setattr(record, "MAX_RECORD_BYTES", text + 1_000 * rows)
+    with pytest.raises(UserError, match="unpacks to more than"):
+        load_run(finished.path)
+    monkeypatch.setattr(record, "MAX_RECORD_BYTES", text + 3_000 * rows)
+    assert load_run(finished.path).items

@@ -14,14 +14,23 @@ from matplotlib.lines import Line2D
 from matplotlib.text import Annotation
 from matplotlib.transforms import Bbox
 
-from evalkit.compare.comparison import AVERAGE
-from evalkit.report.curves import curves, names
-from evalkit.report.curves.forest import forest
-from evalkit.report.curves.placement import Box, place
-from evalkit.report.curves.points import AXES, Axis, front, points
-from evalkit.report.curves.scatter import scatter
-from evalkit.report.curves.style import DPI, pinned
-from evalkit.report.curves.texts import panels, plain, short_labels
+from evalkit.report.curves import (
+    AXES,
+    DPI,
+    Axis,
+    axis_points,
+    curves,
+    forest,
+    names,
+    panels,
+    pareto_front,
+    pinned,
+    plain_label,
+    scatter,
+    short_labels,
+)
+from evalkit.report.labels import Box, place
+from evalkit.schema import AVERAGE
 from evalkit.sweep.record import Sweep
 from tests.sweep.ladders import crowd, fin_r1, tiny
 
@@ -76,7 +85,7 @@ def test_labels_do_not_cover_marks() -> None:
         figure = scatter(sweep, MEMORY)
         found = label_boxes(figure)
     for axes, boxes, (name, _) in zip(figure.axes, found, panels(sweep), strict=True):
-        for point in points(sweep, name, MEMORY):
+        for point in axis_points(sweep, name, MEMORY):
             x, y = axes.transData.transform((point.x / 2**30, 100 * point.accuracy.value))
             assert not any(box.contains(x, y) for box in boxes)
 
@@ -104,9 +113,9 @@ def test_a_label_prefers_the_side_without_a_line() -> None:
 
 def test_the_front_of_less_and_of_more() -> None:
     sweep = fin_r1()
-    cheap = [point.name for point in front(points(sweep, AVERAGE, SIZE), SIZE)]
+    cheap = [point.name for point in pareto_front(axis_points(sweep, AVERAGE, SIZE), SIZE)]
     assert cheap == ["iq3_xs", "iq3_m", "q4_0", "q4_k_s", "q4_k", "q6_k", "q8_0"]
-    fast = [point.name for point in front(points(sweep, AVERAGE, SPEED), SPEED)]
+    fast = [point.name for point in pareto_front(axis_points(sweep, AVERAGE, SPEED), SPEED)]
     assert fast == ["q4_0", "q4_k_s", "q4_k", "q6_k", "q8_0"]
 
 
@@ -114,7 +123,7 @@ def test_equal_members_are_both_on_the_front() -> None:
     sweep = tiny()
     twin = replace(sweep.members[0], name="twin", title="twin")
     both = replace(sweep, members=(sweep.members[0], twin))
-    assert [point.name for point in front(points(both, AVERAGE, SIZE), SIZE)] == ["q8_0", "twin"]
+    assert [point.name for point in pareto_front(axis_points(both, AVERAGE, SIZE), SIZE)] == ["q8_0", "twin"]
 
 
 def test_the_caption_says_n_shape_and_who_is_missing() -> None:
@@ -205,5 +214,5 @@ def test_labels_drop_what_all_titles_share() -> None:
 
 
 def test_plain_text_is_short_visible_and_on_one_line() -> None:
-    assert plain("a\nb\x1b[0m‮", 20) == "a b�[0m�"
-    assert plain("0123456789" * 30, 11) == "01234…56789"
+    assert plain_label("a\nb\x1b[0m‮", 20) == "a b�[0m�"
+    assert plain_label("0123456789" * 30, 11) == "01234…56789"

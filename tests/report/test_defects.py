@@ -6,11 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from evalkit.errors import UserError
-from evalkit.report.defects import Defect, known_defects, read_defects
-from evalkit.report.sections.label_defects import section
+from evalkit.report.label_defects import Defect, known_defects, label_defects_section, read_defects
+from evalkit.schema import UserError
 
-from .helpers import make, score
+from .helpers import as_json, make, score
 
 HEADER = "benchmark,id,turn,kind,reason,source\n"
 
@@ -84,9 +83,9 @@ def test_section_counts_scored_examples_only() -> None:
     scores = [score("a", 0), score("b", 1), score("c", 1), score("d", None, error="engine_error: x")]
     defects = [Defect("finqa", id_, None, "wrong", "</td>| `", "me") for id_ in "ad"]
     defects.append(Defect("finqa", "b", 0, "wrong", "another item", "me"))
-    found = section(make(scores, defects=defects))
+    found = label_defects_section(make(scores), defects)
     assert found is not None
-    data = found.data["finqa"]
+    data = as_json(found)["finqa"]
     assert (data["all"]["n"], data["clean"]["n"], data["listed"]["n"], data["wrong"]) == (3, 2, 1, 1)
     assert data["clean"]["accuracy"] == 1.0
-    assert section(make(scores)) is None
+    assert label_defects_section(make(scores), []) is None

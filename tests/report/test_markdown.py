@@ -7,9 +7,9 @@ import unicodedata
 
 import pytest
 
-from evalkit.report.items import Mean
-from evalkit.report.markdown import code, percent, plain
-from evalkit.report.spreadsheet import cell
+from evalkit.schema import Estimate
+from evalkit.stats.paired import mean_estimate
+from evalkit.text import cell, change, code, percent, plain
 
 HOSTILE = [
     "</td><script>alert(1)</script>",
@@ -64,13 +64,13 @@ def test_spreadsheets_run_nothing() -> None:
 
 
 def test_percent_never_claims_certainty() -> None:
-    assert percent(Mean(0.45, 0.031, 61)) == "45.0 ± 3.1"
-    assert percent(Mean(0.0, 0.0, 10)) == "0.0 (95 %: ≤ 27.8)"
-    assert percent(Mean(1.0, 0.0, 10)) == "100.0 (95 %: ≥ 72.2)"
-    assert percent(Mean(1.0, None, 1)) == "100.0"
-    assert percent(Mean(None, None, 0)) == "-"
-    assert percent(Mean(-0.0001, 0.01, 9), signed=True) == "0.0 ± 1.0"
-    assert percent(Mean(0.02, 0.01, 9), signed=True) == "+2.0 ± 1.0"
+    assert percent(Estimate(0.45, 0.031, 0.389, 0.512, 61, 30)) == "45.0 [38.9, 51.2]"
+    assert percent(mean_estimate([0.0] * 10, list("abcdefghij"))) == "0.0 [0.0, 33.9]"
+    assert percent(mean_estimate([1.0] * 10, list("abcdefghij"))) == "100.0 [66.1, 100.0]"
+    assert percent(mean_estimate([1.0], ["a"])) == "100.0"
+    assert percent(None) == change(None) == "-"
+    assert change(Estimate(-0.0001, 0.01, -0.02, 0.02, 9, 9)) == "0.0 [-2.0, +2.0]"
+    assert change(Estimate(0.02, 0.01, 0.0, 0.04, 9, 9)) == "+2.0 [0.0, +4.0]"
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,7 @@ import random
 
 import pytest
 
-from evalkit.report.items import difference, items_of, mean_of
-from evalkit.report.sections.breakdown import breakdown, macro
+from evalkit.metrics import accuracy, breakdown, macro, rule_difference
 from evalkit.stats.classification import (
     class_scores,
     confusion,
@@ -17,30 +16,31 @@ from evalkit.stats.classification import (
     majority_baseline,
 )
 
-from .helpers import score
+from .helpers import merged, score
 
 
 def test_samples_are_averaged_before_anything_else() -> None:
-    items = items_of([score("a", 1), score("a", 0, sample=1), score("b", 1), score("c", None)])
-    assert [item.value for item in items] == [0.5, 1.0, None]
-    assert mean_of(items).value == 0.75
-    assert mean_of(items).n == 2
+    items = merged([score("a", 1), score("a", 0, sample=1), score("b", 1), score("c", None)])
+    assert [item.value("financial") for item in items] == [0.5, 1.0, None]
+    found = accuracy(items, "financial")
+    assert found is not None
+    assert (found.value, found.n) == (0.75, 2)
+    assert accuracy(items, "pot") is None
 
 
 def test_failed_is_not_unscored() -> None:
-    items = items_of([score("a", None, error="engine_error: x"), score("b", None)])
+    items = [score("a", None, error="engine_error: x"), score("b", None)]
     assert [item.failed for item in items] == [True, False]
 
 
 def test_paired_difference_is_clustered_and_on_common_examples() -> None:
-    ours = items_of(
-        score(str(i), v, group=g) for i, v, g in [(0, 1, "p"), (1, 1, "p"), (2, 1, "q"), (3, 0, "q")]
-    )
-    other = items_of(
+    ours = [score(str(i), v, group=g) for i, v, g in [(0, 1, "p"), (1, 1, "p"), (2, 1, "q"), (3, 0, "q")]]
+    other = [
         score(str(i), v, rule="x", group=g)
         for i, v, g in [(0, 0, "p"), (1, 0, "p"), (2, 1, "q"), (9, 0, "z")]
-    )
-    found = difference(other, ours)
+    ]
+    found = rule_difference(merged([*ours, *other]), "x", "financial")
+    assert found is not None
     # Differences -1, -1 | 0: mean -2/3; s² = 1/3, CLT² = 1/9; crossed 2·(1/9), over 9.
     assert found.value == pytest.approx(-2 / 3)
     assert found.error == pytest.approx(math.sqrt(1 / 9 + 2 / 81))
@@ -84,11 +84,12 @@ def test_breakdown_within_one_file_takes_its_rows_as_the_sample() -> None:
         for task, verdicts in {"t": [1, 1, 0, 1], "u": [0, 0, 1, 0]}.items()
         for i, right in enumerate(verdicts)
     ]
-    parts = breakdown(items_of(rows), "task")
+    parts = breakdown(rows, "financial", "task")
     assert {name: part.value for name, part in parts.items()} == {"t": 0.75, "u": 0.25}
     assert [part.error for part in parts.values()] == pytest.approx([0.25, 0.25])
-    whole = macro(list(parts.values()))
+    whole = macro(parts)
+    assert whole is not None
     assert (whole.value, whole.n) == (0.5, 8)
     assert whole.error == pytest.approx(math.sqrt(2) * 0.25 / 2)
-    assert list(breakdown(items_of(rows), "steps")) == [0, 1]
-    assert breakdown(items_of(rows), "one") == {}
+    assert list(breakdown(rows, "financial", "steps")) == [0, 1]
+    assert breakdown(rows, "financial", "one") == {}

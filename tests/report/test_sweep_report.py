@@ -9,11 +9,9 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from evalkit.compare.comparison import Verdict
 from evalkit.report.curves import curves
-from evalkit.report.sweep import report
-from evalkit.report.sweep_csv import table
-from evalkit.report.sweep_terminal import to_terminal
+from evalkit.report.sweep import report, sweep_csv, sweep_terminal
+from evalkit.schema import Verdict
 from evalkit.sweep.record import Sweep
 from tests.sweep.ladders import crowd, fin_r1, tiny
 
@@ -64,7 +62,7 @@ def test_losses_and_costs_have_one_row_a_member() -> None:
         assert len({len(row) for row in rows}) == 1
     assert "| Fin-R1 Q8_0 | 8.10 GB | 8.50 | pure Q8_0 | 9.07 GiB | 9.06 GiB (-0.1 %) | 7.2 |" in text
     q4 = next(cells(line) for line in section(text, "## What each loses").splitlines() if "Q4_K |" in line)
-    assert q4[1:4] == ["as good as the reference (within 2 points)", "-1.0 [-2.0, 0.0]", "77.2 ± 0.7"]
+    assert q4[1:4] == ["as good as the reference (within 2 points)", "-1.0 [-2.0, 0.0]", "77.2 [76.0, 78.5]"]
 
 
 def test_benchmarks_show_flips_and_both_mcnemars() -> None:
@@ -81,6 +79,14 @@ def test_the_noise_floor_is_shown() -> None:
     assert "Noise floor" not in report(tiny())
 
 
+def test_the_noise_floor_stands_where_a_difference_is_claimed() -> None:
+    line = "Noise floor, the reference again (2 slots instead of 4): 0.0 [-0.6, +0.6], 10 of "
+    assert f"- {line}" in section(report(fin_r1()), "## What each loses")
+    console = Console(width=120, record=True)
+    console.print(sweep_terminal(fin_r1(), 120))
+    assert line.split(":")[0] in " ".join(console.export_text().split())
+
+
 def test_links_are_to_files_that_curves_makes() -> None:
     for sweep in (fin_r1(), replace(tiny(), members=tuple(replace(m, cost=None) for m in tiny().members))):
         links = [line.split("](")[1][:-1] for line in report(sweep).splitlines() if line.startswith("![")]
@@ -93,7 +99,7 @@ def test_nothing_resolvable_is_said() -> None:
 
 
 def test_csv_has_raw_values() -> None:
-    rows = list(csv.DictReader(io.StringIO(table(fin_r1()))))
+    rows = list(csv.DictReader(io.StringIO(sweep_csv(fin_r1()))))
     assert [row["member"] for row in rows][:3] == ["bf16", "f16", "bf16-q8_0"]
     q8 = next(row for row in rows if row["member"] == "q8_0")
     assert int(q8["size_bytes"]) == 8_100_000_000
@@ -124,7 +130,7 @@ def test_hostile_titles_break_no_table(title: str) -> None:
 def shown(sweep: Sweep, width: int) -> str:
     console = Console(width=width, file=io.StringIO(), legacy_windows=False)
     with console.capture() as capture:
-        console.print(to_terminal(sweep, width))
+        console.print(sweep_terminal(sweep, width))
     return capture.get()
 
 
@@ -146,7 +152,7 @@ def test_a_sweep_without_any_comparison_still_reports() -> None:
     text = report(replace(bare, noise=()))
     assert "Which file fits which memory is not known" in text
     assert shown(bare, 80)
-    assert table(bare)
+    assert sweep_csv(bare)
 
 
 def test_better_counts_as_good() -> None:

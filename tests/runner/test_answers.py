@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from evalkit.backends.engine import Completion, Sampling
-from evalkit.example import Message
-from evalkit.runner.answers import Answers
-from evalkit.runner.record import generation
-from evalkit.runner.request import Request
+from evalkit.run.folder import Answers, generation
+from evalkit.schema import Completion, GenerationSettings, Message, Request
 from tests.runner.toy import dialogue
 
-SAMPLING = Sampling(0.0, 1.0, 0, 0.0, 1.0, 16, 0)
+SAMPLING = GenerationSettings(0.0, 1.0, 0, 0.0, 1.0, 16, 0)
 
 
 def test_a_draft_stands_in_until_the_answer_exists() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from evalkit.backends.energy import EnergyMeter
+from evalkit.engines.measure import EnergyMeter
 
 
 def domain(root: Path, folder: str, name: str, microjoules: int, span: int = 1_000_000_000) -> Path:

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from evalkit.backends import gpu
+from evalkit.engines.measure import _devices, energy_joules, memory_of
 
 
 class NVMLError(Exception):
@@ -34,9 +34,9 @@ def library(**more: object) -> SimpleNamespace:
 
 @pytest.fixture(autouse=True)
 def _forget() -> Iterator[None]:
-    gpu._devices.cache_clear()
+    _devices.cache_clear()
     yield
-    gpu._devices.cache_clear()
+    _devices.cache_clear()
 
 
 def fail(*_: object) -> None:
@@ -45,23 +45,23 @@ def fail(*_: object) -> None:
 
 def test_memory_of_our_processes_on_all_boards(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pynvml", library())
-    assert gpu.memory_of({1, 2, 3}) == 8
-    assert gpu.memory_of({3}) is None, "a container hides processes: nothing told is not 0 bytes"
+    assert memory_of({1, 2, 3}) == 8
+    assert memory_of({3}) is None, "a container hides processes: nothing told is not 0 bytes"
 
 
 def test_energy_of_all_boards_in_joules(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pynvml", library())
-    assert gpu.energy_joules() == 3.0
+    assert energy_joules() == 3.0
 
 
 def test_what_the_library_cannot_tell_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     old = library(nvmlDeviceGetTotalEnergyConsumption=fail, nvmlDeviceGetComputeRunningProcesses=fail)
     monkeypatch.setitem(sys.modules, "pynvml", old)
-    assert gpu.energy_joules() is None
-    assert gpu.memory_of({1}) is None
+    assert energy_joules() is None
+    assert memory_of({1}) is None
 
 
 def test_without_a_driver_there_is_no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pynvml", library(nvmlInit=fail))
-    assert gpu.memory_of({1}) is None
-    assert gpu.energy_joules() is None
+    assert memory_of({1}) is None
+    assert energy_joules() is None

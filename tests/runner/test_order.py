@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from array import array
 
-from evalkit.runner.order import common_prefix, distinct_tokens, grouped, requests_of
+from evalkit.run.schedule import common_prefix, distinct_tokens, grouped, requests_of
 from tests.runner.toy import example
 
 

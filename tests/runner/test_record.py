@@ -6,15 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from evalkit.backends.engine import Completion
-from evalkit.errors import UserError
-from evalkit.example import Message
-from evalkit.runner.record import Generation, Writer, generation, read_generations, rewrite
-from evalkit.runner.request import Request
+from evalkit.run.folder import generation
+from evalkit.run.generations import Writer, read_generations, rewrite
+from evalkit.schema import Answer, Completion, Message, Request, UserError
 from tests.runner.toy import example
 
 
-def record(id_: str, error: str | None = None) -> Generation:
+def record(id_: str, error: str | None = None) -> Answer:
     completion = Completion(None if error else "四 \u2028 {}", "stop", 10, 4, 2, 0.5, error=error)
     return generation(Request(example(id_), 0), f"key-{id_}", [Message("user", "x")], completion)
 

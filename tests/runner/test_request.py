@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from evalkit.backends.engine import Sampling
-from evalkit.example import Message
-from evalkit.runner.request import Request, generation_key, messages_of, seeded, visible
+from evalkit.schema import GenerationSettings, Message, Request, generation_key, messages_of, seeded, visible
 from tests.runner.toy import dialogue, example
 
-SAMPLING = Sampling(0.0, 1.0, 0, 0.0, 1.0, 16, 0)
+SAMPLING = GenerationSettings(0.0, 1.0, 0, 0.0, 1.0, 16, 0)
 
 
 def test_the_reasoning_does_not_go_into_the_history() -> None:

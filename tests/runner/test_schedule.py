@@ -10,16 +10,14 @@ from typing import Any
 
 import pytest
 
-from evalkit.backends.engine import Completion, EngineDied, EngineUnusable, Sampling
-from evalkit.example import Example, Message
-from evalkit.runner.answers import Answers
-from evalkit.runner.clock import EngineClock
-from evalkit.runner.order import grouped, requests_of
-from evalkit.runner.record import Generation, Writer, read_generations
-from evalkit.runner.schedule import Scheduler
+from evalkit.engines import EngineDied
+from evalkit.run.folder import Answers
+from evalkit.run.generations import Writer, read_generations
+from evalkit.run.schedule import EngineClock, Journal, Scheduler, grouped, requests_of
+from evalkit.schema import Answer, Completion, EngineUnusable, Example, GenerationSettings, Message
 from tests.runner.toy import dialogue, example
 
-SAMPLING = Sampling(0.0, 1.0, 0, 0.0, 1.0, 16, 0)
+SAMPLING = GenerationSettings(0.0, 1.0, 0, 0.0, 1.0, 16, 0)
 
 
 class ToyEngine:
@@ -59,7 +57,9 @@ class ToyEngine:
     async def revive(self) -> None:
         self.revivals += 1
 
-    async def complete(self, messages: Sequence[Message], sampling: Sampling, slot: int) -> Completion:
+    async def complete(
+        self, messages: Sequence[Message], sampling: GenerationSettings, slot: int
+    ) -> Completion:
         self.calls += 1
         call = self.calls
         await asyncio.sleep(0)
@@ -69,10 +69,10 @@ class ToyEngine:
         return Completion(str(len(messages)), "stop")
 
 
-def work(engine: ToyEngine, examples: list[Example], path: Path) -> list[Generation]:
+def work(engine: ToyEngine, examples: list[Example], path: Path) -> list[Answer]:
     answers = Answers(read_generations(path), engine.identity(), SAMPLING, None)
     writer = Writer(path)
-    scheduler = Scheduler(engine, answers, writer, EngineClock(), lambda _: None)
+    scheduler = Scheduler(engine, Journal(answers, writer, EngineClock(), lambda _: None))
     groups = grouped(requests_of(examples, 1), lambda _: 1)
     try:
         asyncio.run(scheduler.run(groups))
@@ -107,7 +107,9 @@ def test_requests_survive_deaths_of_the_engine(tmp_path: Path) -> None:
 
 def test_a_request_that_always_kills_the_engine_is_recorded_as_failed(tmp_path: Path) -> None:
     class Poisoned(ToyEngine):
-        async def complete(self, messages: Sequence[Message], sampling: Sampling, slot: int) -> Completion:
+        async def complete(
+            self, messages: Sequence[Message], sampling: GenerationSettings, slot: int
+        ) -> Completion:
             if messages[-1].content == "poison":
                 raise EngineDied("killed")
             return await super().complete(messages, sampling, slot)

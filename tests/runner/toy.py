@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from evalkit.example import Example, Message, NumberGold, OwnAnswer
+from evalkit.schema import Example, Message, NumberGold, OwnAnswer
 
 
 def example(

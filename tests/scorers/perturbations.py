@@ -5,17 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
-
-from omegaconf import OmegaConf
 
 from evalkit.benchmarks import load
-from evalkit.example import ChoiceGold, Gold, LabelGold, NumberGold, YesNoGold
-from evalkit.paths import CONFIGS
-from evalkit.scorers import get_rule
-from evalkit.scorers.agreement import asks_size
-from evalkit.scorers.gold_scale import Scale, gold_scale
-from evalkit.scorers.verdict import Output
+from evalkit.schema import ChoiceGold, Gold, LabelGold, NumberGold, Output, YesNoGold
+from evalkit.scoring import get_rule
+from evalkit.scoring.agreement import Scale, asks_size, gold_scale
+from tests.settings import SAMPLE, benchmark_settings, local
 
 STEPS = {"x10": 10.0, "/10": 0.1, "x1000": 1e3, "/1000": 1e-3, "+5%": 1.05, "-5%": 0.95, "sign": -1.0}
 HUNDRED = {"x100": 100.0, "/100": 0.01}
@@ -32,9 +27,9 @@ class Wrong:
 
 def golds(name: str, directory: str | None) -> list[Gold]:
     """The gold answers of a benchmark: of its bundled sample, or of local data in `directory`."""
-    config: Any = OmegaConf.to_container(OmegaConf.load(CONFIGS / "benchmark" / f"{name}.yaml"), resolve=True)
-    data = {"source": "local", "dir": directory} if directory else {"source": "sample"}
-    return [example.gold for example in load(config, data, limit=None, seed=0, sampling="item").examples]
+    data = local(directory) if directory else SAMPLE
+    loaded = load(benchmark_settings(name), data, limit=None, seed=0, sampling="item")
+    return [example.gold for example in loaded.examples]
 
 
 def digits(value: float) -> str:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from evalkit.example import ChoiceGold, Gold, NumberGold
-from evalkit.scorers.abandoned import right_then_abandoned
-from evalkit.scorers.verdict import Output
+from evalkit.schema import ChoiceGold, Gold, NumberGold, Output
+from evalkit.scoring.abandoned import right_then_abandoned
 
 TABLE = (("", "2014", "2013"), ("revenue", "$ 863", "$ 800"), ("costs", "312.5", "300"))
 RATIO = NumberGold(

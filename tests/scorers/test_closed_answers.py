@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from evalkit.example import ChoiceGold, LabelGold, TextGold, YesNoGold
-from evalkit.scorers import get_rule
-from evalkit.scorers.choice_answer import choice_answer
-from evalkit.scorers.label_answer import label_answer
-from evalkit.scorers.verdict import UNSCORED, Output
-from evalkit.scorers.yes_no_answer import yes_no_answer
+from evalkit.schema import UNSCORED, ChoiceGold, LabelGold, Output, TextGold, YesNoGold
+from evalkit.scoring import get_rule
+from evalkit.scoring.answer import label_answer
+from evalkit.scoring.choices import choice_answer
+from evalkit.scoring.yes_no import yes_no_answer
 
 financial = get_rule("financial")
 OPTIONS = ChoiceGold("C", {"A": "500元", "B": "800元", "C": "1,000元", "D": "1,500元"})
@@ -33,6 +32,8 @@ LABELS = ("bearish", "bullish", "neutral")
         ("答案：是", True),
         ("<answer>不是</answer>", False),
         ("该内容不合规", False),
+        ("这是违规的", False),
+        ("该行为是违规的。", False),
         ("该内容是合规的", True),
         (r"是否合规需要看具体情况。\n答案：\boxed{否}", False),
         (r"\boxed{不合规}", False),
@@ -51,9 +52,7 @@ def test_yes_no(text: str, yes: bool) -> None:
     assert verdict.correct
 
 
-@pytest.mark.parametrize(
-    "text", ["", "maybe", r"\boxed{yes or no}", "<think>yes", "这是违规的", "该行为是违规的。"]
-)
+@pytest.mark.parametrize("text", ["", "maybe", r"\boxed{yes or no}", "<think>yes", "这是否违规？"])
 def test_neither_yes_nor_no(text: str) -> None:
     for yes in (True, False):
         verdict = financial(Output(text), YesNoGold(yes))
@@ -117,13 +116,13 @@ def test_no_single_choice(text: str) -> None:
     verdict = financial(Output(text), OPTIONS)
     assert verdict
     assert not verdict.correct
-    assert verdict.failure in ("unparsed", "no_final_answer", "truncated")
+    assert verdict.outcome in ("unparsed", "no_final_answer", "truncated")
 
 
 def test_wrong_choice() -> None:
     verdict = financial(Output(r"\boxed{B}"), OPTIONS)
     assert verdict
-    assert (verdict.correct, verdict.failure, verdict.extracted) == (False, "wrong_choice", "B")
+    assert (verdict.correct, verdict.outcome, verdict.extracted) == (False, "wrong_choice", "B")
 
 
 def test_two_equal_options_named_by_their_text() -> None:

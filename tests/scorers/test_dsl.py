@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from evalkit.scorers.dsl import ProgramError, execute
+from evalkit.scoring.programs import ProgramError, execute
 
 TABLE = [
     ["year", "2014", "2013"],

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from evalkit.example import NumberGold
-from evalkit.scorers import get_rule
-from evalkit.scorers.verdict import Output
+from evalkit.schema import NumberGold, Output
+from evalkit.scoring import get_rule
 
 financial = get_rule("financial")
 RATIO = NumberGold(0.0787, "what was the percentage change?", "7.87%", "subtract(8, 7), divide(#0, 7)")
@@ -79,14 +78,14 @@ WRONG = [
 def test_right(gold: NumberGold, said: str) -> None:
     verdict = financial(Output(rf"<think>\boxed{{9}}</think>So \boxed{{{said}}}."), gold)
     assert verdict
-    assert (verdict.correct, verdict.score, verdict.failure) == (True, 1.0, "correct"), verdict
+    assert (verdict.correct, verdict.value, verdict.outcome) == (True, 1.0, "correct"), verdict
 
 
 @pytest.mark.parametrize(("gold", "said", "failure"), WRONG)
 def test_wrong(gold: NumberGold, said: str, failure: str) -> None:
     verdict = financial(Output(rf"\boxed{{{said}}}"), gold)
     assert verdict
-    assert (verdict.correct, verdict.score, verdict.failure) == (False, 0.0, failure), verdict
+    assert (verdict.correct, verdict.value, verdict.outcome) == (False, 0.0, failure), verdict
 
 
 @pytest.mark.parametrize(
@@ -101,4 +100,4 @@ def test_wrong(gold: NumberGold, said: str, failure: str) -> None:
 def test_no_answer(text: str, truncated: bool, failure: str) -> None:
     verdict = financial(Output(text, truncated), AMOUNT)
     assert verdict
-    assert (verdict.correct, verdict.failure) == (False, failure)
+    assert (verdict.correct, verdict.outcome) == (False, failure)

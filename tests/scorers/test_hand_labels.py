@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from evalkit.scorers.selfcheck.agree import figures
-from evalkit.scorers.selfcheck.labels import labelled
+from bench.rules import figures, labelled
 
 DATA = Path(os.environ.get("EVALKIT_DATA_DIR") or "missing")
 pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason="EVALKIT_DATA_DIR is not set")

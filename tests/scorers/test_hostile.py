@@ -6,14 +6,12 @@ import time
 
 import pytest
 
-from evalkit.example import NumberGold
-from evalkit.scorers import get_rule, rule_names
-from evalkit.scorers.abandoned import right_then_abandoned
-from evalkit.scorers.number_answer import number_answer
-from evalkit.scorers.reasoning import ANSWER_CHARS, answer_part
-from evalkit.scorers.selfcheck.fuzz import LIMIT_GROWTH_BYTES, LIMIT_MS, fuzz
-from evalkit.scorers.selfcheck.hostile import LONG_EVERY, MEGABYTE, hostile
-from evalkit.scorers.verdict import Output
+from bench.hostile import LIMIT_GROWTH_BYTES, LIMIT_MS, LONG_EVERY, MEGABYTE, fuzz, hostile
+from evalkit.schema import NumberGold, Output
+from evalkit.scoring import get_rule, rule_names
+from evalkit.scoring.abandoned import right_then_abandoned
+from evalkit.scoring.number_answer import number_answer
+from evalkit.scoring.text import ANSWER_CHARS, answer_part
 
 GOLD = NumberGold(0.0787, "what was the percentage change?", "7.87%", "divide(787, 10000)")
 LONG = "the trace goes on 1 = 2; " * 100_000

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from evalkit.scorers.number_answer import number_answer
-from evalkit.scorers.verdict import Output
+from evalkit.schema import Output
+from evalkit.scoring.number_answer import number_answer
 
 # text, value as shown, percent, scale
 COMMITTED = [

@@ -13,11 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from evalkit.example import Gold, LabelGold, NumberGold
-from evalkit.scorers import get_rule
-from evalkit.scorers.agreement import asks_size
-from evalkit.scorers.gold_scale import Scale, gold_scale
-from evalkit.scorers.verdict import Output
+from evalkit.schema import Gold, LabelGold, NumberGold, Output
+from evalkit.scoring import get_rule
+from evalkit.scoring.agreement import Scale, asks_size, gold_scale
 
 from .perturbations import accepted, golds, hundredfold, right, wrong
 
@@ -69,7 +67,7 @@ def test_a_factor_100_is_accepted_only_between_percent_and_decimal(source: str |
 
 
 def tweets(source: str | None) -> list[tuple[str, LabelGold]]:
-    from evalkit.paths import BENCHMARKS
+    from evalkit.files import BENCHMARKS
 
     folder = Path(source) / "tfns" if source else BENCHMARKS / "tfns" / "sample"
     with (folder / "sent_valid.csv").open(encoding="utf-8-sig", newline="") as stream:

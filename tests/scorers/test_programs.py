@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from evalkit.example import ChoiceGold, NumberGold
-from evalkit.scorers import get_rule
-from evalkit.scorers.program_answer import program_answer
-from evalkit.scorers.program_equality import equal_programs
-from evalkit.scorers.verdict import Output
+from evalkit.schema import ChoiceGold, NumberGold, Output
+from evalkit.scoring import get_rule
+from evalkit.scoring.answer import program_answer
+from evalkit.scoring.programs import equal_programs
 
 GROWTH = "subtract(8, 7), divide(#0, 7)"
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from evalkit.example import NumberGold, YesNoGold
-from evalkit.scorers import dsl, get_rule
-from evalkit.scorers.verdict import Output
+from evalkit.schema import NumberGold, Output, YesNoGold
+from evalkit.scoring import get_rule
+from evalkit.scoring.programs import execute
 
 from .perturbations import golds
 
@@ -26,7 +26,7 @@ def programs() -> list[NumberGold | YesNoGold]:
 def test_gold_programs_give_gold_values() -> None:
     cases = programs()
     for gold in cases:
-        value = dsl.execute(gold.program, gold.table)
+        value = execute(gold.program, gold.table)
         expected = gold.yes if isinstance(gold, YesNoGold) else gold.value
         assert (value if isinstance(value, bool) else round(value, 5)) == expected, gold.program
     sys.stdout.write(f"{len(cases)} programs\n")

@@ -8,10 +8,19 @@ import time
 
 import pytest
 
-from evalkit.errors import UserError
-from evalkit.example import ChoiceGold, Gold, LabelGold, NumberGold, TextGold, YesNoGold
-from evalkit.scorers import DEFAULT, get_rule, rule_names
-from evalkit.scorers.verdict import Output, Verdict
+from evalkit.schema import (
+    DEFAULT,
+    ChoiceGold,
+    Gold,
+    LabelGold,
+    NumberGold,
+    Output,
+    Score,
+    TextGold,
+    UserError,
+    YesNoGold,
+)
+from evalkit.scoring import get_rule, rule_names
 
 RATIO = NumberGold(0.0787, "what was the percentage change?", "7.87%", "divide(787, 10000)")
 YES = YesNoGold(True, "was it higher?")
@@ -134,8 +143,8 @@ def test_published_behaviour(rule: str, text: str, gold: Gold, right: bool) -> N
     verdict = get_rule(rule)(Output(text), gold)
     assert verdict
     assert verdict.correct is right, verdict
-    assert verdict.score == float(right)
-    assert (verdict.failure == "correct") is right
+    assert verdict.value == float(right)
+    assert (verdict.outcome == "correct") is right
 
 
 def test_names() -> None:
@@ -191,7 +200,7 @@ def test_never_raises(rule: str) -> None:
         text = "".join(draw.choice(PIECES) for _ in range(draw.randint(0, 20)))
         for gold in GOLDS:
             verdict = score(Output(text, draw.random() < 0.2), gold)
-            assert verdict is None or isinstance(verdict, Verdict)
+            assert verdict is None or isinstance(verdict, Score)
             if verdict and verdict.span:
                 assert 0 <= verdict.span[0] <= verdict.span[1] <= len(text)
 

@@ -1,4 +1,4 @@
-"""`evalkit scoring`: labels of a small hand-made folder, a short fuzz, short measurements, wrong requests."""
+"""`python -m bench scoring`: labels of a small made folder, a short fuzz, short measures, wrong requests."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from evalkit.commands.scoring import main
-from evalkit.errors import UserError
-from evalkit.scorers.selfcheck import speed
+from bench import rules as speed
+from bench.rules import main
+from evalkit.schema import UserError
 
 RECORD = {
     "filename": "ACME/2020/page_1.pdf",
@@ -84,7 +84,7 @@ def test_speed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[st
     ("arguments", "says"),
     [
         ([], "say what to do"),
-        (["chek"], "check|fuzz|speed"),
+        (["chek"], "check|metamorphic|fuzz|speed"),
         (["check"], "give the data"),
         (["check", "n=5"], "no such setting: 'n'"),
         (["check", "data.dir=/nowhere"], "no labels in"),

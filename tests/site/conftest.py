@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.site.browser import chromium as browser_of
-from tests.site.material import files_of, records_of, write
+from tests.site.material import files_of, ladder, write
 
 if TYPE_CHECKING:
     from selenium.webdriver import Chrome
@@ -79,7 +79,7 @@ class Browser:
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a site."""
     folder = tmp_path_factory.mktemp("site")
-    write(files_of(records_of(folder / "runs")), folder / "site")
+    write(files_of(ladder(folder / "runs")), folder / "site")
     return folder / "site"
 
 

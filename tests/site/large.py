@@ -14,10 +14,10 @@ from itertools import cycle, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from evalkit.leaderboard.collect import collect
-from evalkit.leaderboard.make import board_of
-from evalkit.records.record import Record, Row
-from evalkit.site.build import PAGES, site
+from evalkit.board.board import board_of, collect
+from evalkit.board.site import PAGES, site
+from evalkit.run.info import Run
+from evalkit.schema import Item, Sample
 from tests.site.browser import chromium
 from tests.site.material import write
 
@@ -37,26 +37,26 @@ requestAnimationFrame(() => requestAnimationFrame(() => done(performance.now() -
 """
 
 
-def enlarged(record: Record, rows: int) -> Record:
-    """The record's answers over and over, up to `rows`, each under another name and filled up in length."""
-    return replace(record, rows=list(islice(_again(record.rows), rows)))
+def enlarged(run: Run, items: int) -> Run:
+    """The run's examples over and over, up to `items`, each under another name and filled up in length."""
+    return replace(run, items=tuple(islice(_again(run.items), items)))
 
 
-def _again(rows: list[Row]) -> Iterator[Row]:
-    for number, row in enumerate(cycle(rows)):
-        lap = number // len(rows)
-        text = row.text or ""
-        yield replace(
-            row,
-            id=f"{row.id}~{lap}",
-            group=f"{row.group}~{lap}",
-            text=text + " so" * ((CHARACTERS - len(text)) // 3),
-        )
+def _again(items: tuple[Item, ...]) -> Iterator[Item]:
+    for number, item in enumerate(cycle(items)):
+        lap = number // len(items)
+        samples = tuple(map(_filled, item.samples))
+        yield replace(item, id=f"{item.id}~{lap}", group=f"{item.group}~{lap}", samples=samples)
+
+
+def _filled(sample: Sample) -> Sample:
+    text = sample.text or ""
+    return replace(sample, text=text + " so" * ((CHARACTERS - len(text)) // 3))
 
 
 def main() -> None:
-    records = collect(RESULTS, local=False).records
-    large = {file: enlarged(record, OUTPUTS // len(records)) for file, record in records.items()}
+    runs = collect(RESULTS, local=False).runs
+    large = {file: enlarged(run, OUTPUTS // len(runs)) for file, run in runs.items()}
     with tempfile.TemporaryDirectory() as folder:
         started = time.perf_counter()
         files = site(board_of(large, []), large, [])

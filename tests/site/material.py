@@ -12,18 +12,17 @@ from pathlib import Path
 
 from rich.console import Console
 
-from evalkit.audit.against import against
-from evalkit.audit.audit import audit
-from evalkit.audit.table import read_table
-from evalkit.config import compose, to_dict
-from evalkit.example import Example, TextGold
-from evalkit.leaderboard import make
-from evalkit.leaderboard.board import Board, Problem
-from evalkit.records.make import record_of
-from evalkit.records.record import Record
-from evalkit.report.disagreements import gold_text
-from evalkit.runner.run import execute, load_data
-from evalkit.site.build import site
+from evalkit.audit import audit_table
+from evalkit.board.board import Board, Problem, board_of
+from evalkit.board.published import against
+from evalkit.board.site import site
+from evalkit.config.settings import run_settings
+from evalkit.published import read_table
+from evalkit.run.info import Run
+from evalkit.run.runner import execute, load_data
+from evalkit.run.scoring import scored_run
+from evalkit.schema import Example, TextGold, gold_text
+from tests.settings import changed
 from tests.sweep.ladders import tiny
 
 HOSTILE = (
@@ -47,33 +46,31 @@ def answer(model: str, example: Example) -> str:
     return f"<think>\nThe page says it, so step by step.\n</think>\n\nThe answer is \\boxed{{{said}}}."
 
 
-def record(
+def run(
     folder: Path,
     name: str,
     said: Callable[[Example], str],
     benchmarks: Sequence[str] = ("finqa", "convfinqa", "ant_finance", "tfns", "finance_instruct"),
-) -> Record:
-    """A run's record of what `said` gives for every bundled example."""
+) -> Run:
+    """A run of what `said` gives for every bundled example."""
     folder.mkdir(parents=True)
     outputs = folder / "outputs.jsonl"
-    config = to_dict(
-        compose(
-            [
-                "+model=replay",
-                f"model.path={outputs}",
-                f"model.name={name}",
-                f"model.title='Small {name.upper()}'",
-                "model.family=small",
-                "data=sample",
-                f"benchmark=[{','.join(benchmarks)}]",
-            ]
-        )
+    settings = run_settings(
+        [
+            "+model=replay",
+            f"model.path={outputs}",
+            f"model.name={name}",
+            f"model.title='Small {name.upper()}'",
+            "model.family=small",
+            "data=sample",
+            f"benchmark=[{','.join(benchmarks)}]",
+        ]
     )
-    examples = [example for loaded in load_data(config).values() for example in loaded.examples]
+    examples = [example for loaded in load_data(settings).values() for example in loaded.examples]
     lines = [json.dumps({"id": e.id, "turn": e.turn, "text": said(e)}) + "\n" for e in examples]
     outputs.write_text("".join(lines), encoding="utf-8")
-    config["run_dir"] = str(folder / "run")
-    return record_of(execute(config, Console(file=io.StringIO())))
+    settings = changed(settings, run_dir=str(folder / "run"))
+    return scored_run(execute(settings, Console(file=io.StringIO())))
 
 
 def hostile(example: Example) -> str:
@@ -81,27 +78,27 @@ def hostile(example: Example) -> str:
     return HOSTILE[int(sha256(example.id.encode()).hexdigest(), 16) % len(HOSTILE)]
 
 
-def board_of(records: Mapping[str, Record], problems: Sequence[Problem] = ()) -> Board:
-    """The leaderboard of records, by file name, beside the published table."""
-    return make.board_of(records, [read_table()], problems)
+def made_board(runs: Mapping[str, Run], problems: Sequence[Problem] = ()) -> Board:
+    """The leaderboard of runs, by file name, beside the published table."""
+    return board_of(runs, [read_table()], problems)
 
 
-def records_of(folder: Path) -> dict[str, Record]:
+def ladder(folder: Path) -> dict[str, Run]:
     """Four members of a ladder, and a hostile one, by the records' file names."""
-    made = {name: record(folder / name, name, partial(answer, name)) for name in LEVELS}
-    made["hostile"] = record(folder / "hostile", "hostile", hostile, ("finqa", "convfinqa"))
+    made = {name: run(folder / name, name, partial(answer, name)) for name in LEVELS}
+    made["hostile"] = run(folder / "hostile", "hostile", hostile, ("finqa", "convfinqa"))
     return {f"runs/{name}/record.jsonl.gz": each for name, each in made.items()}
 
 
-def files_of(records: Mapping[str, Record]) -> dict[str, bytes]:
-    """The site of these records, with a sweep whose members they are and the published table's audit."""
+def files_of(runs: Mapping[str, Run]) -> dict[str, bytes]:
+    """The site of these runs, with a sweep whose members they are and the published table's audit."""
     problems = [Problem("runs/odd/record.jsonl.gz", "is cut off <here>")]
-    ids = {record.name: record.head.run_id for record in records.values()}
+    ids = {each.info.model.name: each.info.run_id for each in runs.values()}
     sweep = tiny()
     members = tuple(replace(m, run_dir=f"../runs/{m.name}/{ids.get(m.name)}") for m in sweep.members)
-    board = board_of(records, problems)
+    board = made_board(runs, problems)
     table = read_table()
-    return site(board, records, [replace(sweep, members=members)], audit(table), against(board, table))
+    return site(board, runs, [replace(sweep, members=members)], audit_table(table), against(board, table))
 
 
 def write(files: Mapping[str, bytes], folder: Path) -> Path:

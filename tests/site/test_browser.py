@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import pytest
 
-from evalkit.site.build import PAGES
+from evalkit.board.site import PAGES
 from tests.site.conftest import Browser
 from tests.site.material import HOSTILE
 

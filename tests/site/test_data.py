@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -10,12 +11,13 @@ from typing import Any
 
 import pytest
 
-from evalkit.records.record import Record, Row
-from evalkit.site import examples
-from evalkit.site.javascript import chunk
-from evalkit.site.questions import questions
-from evalkit.site.runs import runs_of
-from tests.site.material import HOSTILE, board_of, hostile, record
+from evalkit.board import browser as examples
+from evalkit.board.board import runs_of
+from evalkit.board.browser import chunk, questions
+from evalkit.run.info import Run
+from evalkit.schema import Item
+from tests.leaderboard.made import answers, with_head, with_items
+from tests.site.material import HOSTILE, hostile, made_board, run
 
 TITLES = {"finqa": "FinQA"}
 
@@ -29,18 +31,30 @@ def content(script: bytes, name: str) -> Any:
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Record:
-    return record(tmp_path_factory.mktemp("data") / "hostile", "hostile", hostile, ("finqa",))
+def made(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return run(tmp_path_factory.mktemp("data") / "hostile", "hostile", hostile, ("finqa",))
 
 
-def scripts(*records: Record) -> dict[str, bytes]:
-    by_file = {str(number): each for number, each in enumerate(records)}
-    board = board_of(by_file)
-    return examples.scripts(TITLES, runs_of(board, by_file), "financial")
+def scripts(*runs: Run) -> dict[str, bytes]:
+    by_file = {str(number): each for number, each in enumerate(runs)}
+    board = made_board(by_file)
+    return examples.example_scripts(TITLES, runs_of(board, by_file), ["financial"])
 
 
-def renamed(made: Record, name: str, rows: list[Row]) -> Record:
-    return Record(replace(made.head, model={**made.head.model, "name": name, "title": name}), rows)
+def renamed(made: Run, name: str, items: Iterable[Item]) -> Run:
+    return with_items(with_head(made, model={**made.info.raw["model"], "name": name, "title": name}), items)
+
+
+def scored(item: Item, **changes: Any) -> Item:
+    """The example with changes to what the default rule says of its one answer."""
+    (sample,) = item.samples
+    scores = {**sample.scores, "financial": replace(sample.scores["financial"], **changes)}
+    return item.with_samples((replace(sample, scores=scores),))
+
+
+def asked(item: Item, *messages: tuple[str, str]) -> Item:
+    """The example with another prompt, of which nobody says what in it is the question."""
+    return replace(item.with_samples((replace(item.samples[0], messages=messages),)), question="")
 
 
 @pytest.mark.parametrize("text", [*HOSTILE, "\ud800 lone", '"]}); alert(1); //', "\\u003c", "__proto__"])
@@ -51,28 +65,28 @@ def test_any_text_survives_and_ends_no_script(text: str) -> None:
     assert not set("<\u2028\u2029\n") & set(shown.removesuffix("\n"))
 
 
-def test_every_answer_is_there_with_every_rules_verdict(made: Record) -> None:
+def test_every_answer_is_there_with_every_rules_verdict(made: Run) -> None:
     files = scripts(made)
     index = content(files["index.js"], "index")
     listed = content(files["b0.js"], "b0")
     assert index["rules"][0] == "financial"
     assert sorted(index["rules"]) == made.rules
     parts = [content(files[f"b0-{n}.js"], f"b0-{n}") for n in range(len(listed["starts"]))]
-    answers = [item["answers"][0] for part in parts for item in part["items"]]
-    by_key = {row.key: row for row in made.rows}
-    assert len(answers) == len(listed["items"]) == len(by_key)
-    for place, (item, answer) in enumerate(zip(listed["items"], answers, strict=True)):
-        id_, turn, sample, gold, _ = item
-        row = by_key["finqa", id_, turn, sample]
-        assert (answer["text"], gold) == (row.text, row.gold)
+    given = [item["answers"][0] for part in parts for item in part["items"]]
+    by_key = {(*item.key, sample.number): (item, sample) for item, sample in answers(made)}
+    assert len(given) == len(listed["items"]) == len(by_key)
+    for place, (line, answer) in enumerate(zip(listed["items"], given, strict=True)):
+        id_, turn, number, gold, question = line
+        item, sample = by_key[id_, turn, number]
+        assert (answer["text"], gold, question) == (sample.text, item.gold, item.question)
         for number, rule in enumerate(index["rules"]):
-            verdict = row.verdicts.get(rule)
+            verdict = sample.scores.get(rule)
             marks = listed["verdicts"][0][number]
             code = marks[place] if marks else " "
             assert code == (" " if verdict is None else "+" if verdict.correct else "-")
 
 
-def test_a_part_holds_what_its_start_says(made: Record, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_part_holds_what_its_start_says(made: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(examples, "CHUNK", 5_000)
     files = scripts(made)
     listed = content(files["b0.js"], "b0")
@@ -85,74 +99,73 @@ def test_a_part_holds_what_its_start_says(made: Record, monkeypatch: pytest.Monk
         assert texts == set(range(len(part["texts"])))
 
 
-def test_spans_count_as_javascript_counts(made: Record) -> None:
+def test_spans_count_as_javascript_counts(made: Run) -> None:
     files = scripts(made)
     checked = 0
-    for row in made.rows:
-        verdict = row.verdicts["financial"]
-        if row.text is None or verdict.span is None or row.text.isascii():
+    for _, sample in answers(made):
+        score = sample.scores["financial"]
+        if sample.text is None or score.span is None or sample.text.isascii():
             continue
         part = content(files["b0-0.js"], "b0-0")
-        answer = next(a for item in part["items"] for a in item["answers"] if a["text"] == row.text)
+        answer = next(a for item in part["items"] for a in item["answers"] if a["text"] == sample.text)
         start, end = next(v[4] for v in answer["verdicts"] if v[0] == 0)
-        units = row.text.encode("utf-16-le")[2 * start : 2 * end]
-        assert units.decode("utf-16-le") == row.text[slice(*verdict.span)]
-        checked += start != verdict.span[0]
+        units = sample.text.encode("utf-16-le")[2 * start : 2 * end]
+        assert units.decode("utf-16-le") == sample.text[slice(*score.span)]
+        checked += start != score.span[0]
     assert checked
 
 
-def test_a_span_outside_the_text_marks_nothing(made: Record) -> None:
-    row = made.rows[0]
-    wrong = replace(row.verdicts["financial"], span=(5, 10**9))
-    odd = Record(made.head, [replace(row, verdicts={**row.verdicts, "financial": wrong})])
-    part = content(scripts(odd)["b0-0.js"], "b0-0")
-    assert part["items"][0]["answers"][0]["verdicts"][sorted(row.verdicts).index("financial")][4] is None
+def test_a_span_outside_the_text_marks_nothing(made: Run) -> None:
+    item = made.items[0]
+    part = content(scripts(with_items(made, [scored(item, span=(5, 10**9))]))["b0-0.js"], "b0-0")
+    place = sorted(item.samples[0].scores).index("financial")
+    assert part["items"][0]["answers"][0]["verdicts"][place][4] is None
 
 
-def test_runs_are_aligned_by_example(made: Record) -> None:
-    other = renamed(made, "other", list(reversed(made.rows[3:])))
-    asked_differently = renamed(made, "third", [replace(made.rows[0], messages=(("user", "Else?"),))])
+def test_runs_are_aligned_by_example(made: Run) -> None:
+    other = renamed(made, "other", reversed(made.items[3:]))
+    asked_differently = renamed(made, "third", [asked(made.items[0], ("user", "Else?"))])
     files = scripts(made, other, asked_differently)
     listed = content(files["b0.js"], "b0")
-    assert len(listed["items"]) == len(made.rows)
+    assert len(listed["items"]) == len(made.items)
     part = content(files["b0-0.js"], "b0-0")
     runs = [[answer["run"] for answer in item["answers"]] for item in part["items"]]
-    assert sorted(map(len, runs)) == [1, 1, *[2] * (len(made.rows) - 2)]
+    assert sorted(map(len, runs)) == [1, 1, *[2] * (len(made.items) - 2)]
     first = next(item for item in part["items"] if 2 in [answer["run"] for answer in item["answers"]])
     assert len(first["prompts"]) == 2
     assert [answer["prompt"] for answer in first["answers"]] == [0, 1]
     blank = [marks.count(" ") for marks in (listed["verdicts"][1][0], listed["verdicts"][2][0])]
-    assert blank == [3, len(made.rows) - 1]
+    assert blank == [3, len(made.items) - 1]
 
 
-def test_another_gold_is_another_example(made: Record) -> None:
-    other = renamed(made, "other", [replace(row, gold="1") for row in made.rows[:1]])
-    assert len(content(scripts(made, other)["b0.js"], "b0")["items"]) == len(made.rows) + 1
+def test_another_gold_is_another_example(made: Run) -> None:
+    other = renamed(made, "other", [replace(made.items[0], gold="1")])
+    assert len(content(scripts(made, other)["b0.js"], "b0")["items"]) == len(made.items) + 1
 
 
-def test_a_failed_and_an_unscored_answer_have_marks_of_their_own(made: Record) -> None:
-    row = made.rows[0]
-    failed = replace(row.verdicts["financial"], correct=None, score=None, failure="engine_error")
-    unscored = replace(failed, failure="unscored")
-    rows = [
-        replace(row, id="a", text=None, error="engine_error: gone", verdicts={"financial": failed}),
-        replace(row, id="b", verdicts={"financial": unscored}),
+def test_a_failed_and_an_unscored_answer_have_marks_of_their_own(made: Run) -> None:
+    item = made.items[0]
+    items = [
+        replace(scored(item, correct=None, value=None, outcome="engine_error"), id="a"),
+        replace(scored(item, correct=None, value=None, outcome="unscored"), id="b"),
     ]
-    assert content(scripts(Record(made.head, rows))["b0.js"], "b0")["verdicts"][0][0] == "!?"
+    assert content(scripts(with_items(made, items))["b0.js"], "b0")["verdicts"][0][0] == "!?"
 
 
 def test_questions_are_what_is_asked(tmp_path: Path) -> None:
-    made = record(tmp_path / "all", "all", lambda _: "?", ("finqa", "convfinqa", "tfns"))
-    for benchmark, label in (("finqa", "Question: "), ("convfinqa", "Question: "), ("tfns", "Tweet: ")):
-        rows = [row for row in made.rows if row.benchmark == benchmark]
-        for row, asked in zip(rows, questions(rows), strict=True):
-            prompt = " ".join(row.messages[-1][1].split())
-            asked_for, instructions, _ = prompt.rpartition(label)[2].partition(" Reason step by step")
-            assert asked == (asked_for if instructions else prompt.rpartition(label)[2])
+    made = run(tmp_path / "all", "all", lambda _: "?", ("finqa", "convfinqa", "tfns"))
+    for benchmark in ("finqa", "convfinqa", "tfns"):
+        given = answers(made, benchmark)
+        known = [" ".join(item.question.split()) for item, _ in given]
+        assert all(known)
+        assert questions(given) == known
+        # Records that were made before questions were kept have prompts only.
+        assert questions([(replace(item, question=""), sample) for item, sample in given]) == known
 
 
-def test_a_single_prompt_or_an_empty_one_has_a_question(made: Record) -> None:
-    one = replace(made.rows[0], messages=(("user", "Only this\n\nline"),))
-    assert questions([one]) == ["Only this line"]
-    assert questions([replace(one, messages=())]) == [""]
-    assert questions([one, one]) == ["line", "line"]
+def test_a_single_prompt_or_an_empty_one_has_a_question(made: Run) -> None:
+    one = asked(made.items[0], ("user", "Only this\n\nline"))
+    nothing = asked(made.items[0])
+    assert questions([(one, one.samples[0])]) == ["Only this line"]
+    assert questions([(nothing, nothing.samples[0])]) == [""]
+    assert questions([(one, one.samples[0])] * 2) == ["line", "line"]

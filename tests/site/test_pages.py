@@ -11,24 +11,24 @@ from pathlib import Path
 
 import pytest
 
-from evalkit.audit.against import against
-from evalkit.audit.audit import audit
-from evalkit.audit.table import read_table
-from evalkit.leaderboard.board import Board
-from evalkit.records.record import Record
-from evalkit.site import breakdown, failures, rules
-from evalkit.site.build import ASSETS, PAGES, site
-from evalkit.site.runs import runs_of
-from tests.site.material import answer, board_of, record
+from evalkit.audit import audit_table
+from evalkit.board.board import Board, runs_of
+from evalkit.board.pages import breakdown_parts, failures_parts, rules_parts
+from evalkit.board.published import against
+from evalkit.board.site import ASSETS, PAGES, site
+from evalkit.published import read_table
+from evalkit.run.info import Run
+from tests.leaderboard.made import with_head, with_items
+from tests.site.material import answer, made_board, run
 
 FORBIDDEN = re.compile(r"innerHTML|outerHTML|insertAdjacent|document\.write|eval\(|Function\(")
 ODD = "</title><script>alert(1)</script><img src=x onerror=alert(1)>"
 
 
 @pytest.fixture(scope="module")
-def records(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Record]:
+def records(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Run]:
     folder = tmp_path_factory.mktemp("pages")
-    return {f"{name}.gz": record(folder / name, name, partial(answer, name)) for name in ("q8_0", "iq3_xs")}
+    return {f"{name}.gz": run(folder / name, name, partial(answer, name)) for name in ("q8_0", "iq3_xs")}
 
 
 class Links(HTMLParser):
@@ -55,28 +55,28 @@ def read(page: bytes) -> Links:
     return parser
 
 
-def test_the_same_input_gives_the_same_bytes(records: dict[str, Record]) -> None:
-    board = board_of(records)
+def test_the_same_input_gives_the_same_bytes(records: dict[str, Run]) -> None:
+    board = made_board(records)
     assert site(board, records, []) == site(board, dict(reversed(records.items())), [])
 
 
 def test_a_measured_file_of_a_published_model_stands_against_the_published_score(
-    records: dict[str, Record],
+    records: dict[str, Run],
 ) -> None:
-    head = records["q8_0.gz"].head
-    model = {**head.model, "name": "fin-r1-q8_0", "parameters": 7_615_616_512}
-    mine = {"q8_0.gz": replace(records["q8_0.gz"], head=replace(head, model=model))}
-    board, table = board_of(mine), read_table()
+    made = records["q8_0.gz"]
+    model = {**made.info.raw["model"], "name": "fin-r1-q8_0", "parameters": 7_615_616_512}
+    mine = {"q8_0.gz": with_head(made, model=model)}
+    board, table = made_board(mine), read_table()
     compared = against(board, table)
-    page = site(board, mine, [], audit(table), compared)["audit.html"].decode()
+    page = site(board, mine, [], audit_table(table), compared)["audit.html"].decode()
     part = page.partition("<h2>Measured against published</h2>")[2].partition("<h2>")[0]
     assert part.count('<tr><th scope="row">') == len(compared) > 1
     assert "GPT-4o as judge there" in part
     assert f"{compared[0].difference:+.1f}" in part
 
 
-def test_every_link_leads_somewhere_within_the_site(records: dict[str, Record]) -> None:
-    made = site(board_of(records), records, [])
+def test_every_link_leads_somewhere_within_the_site(records: dict[str, Run]) -> None:
+    made = site(made_board(records), records, [])
     pages = {name: read(content) for name, content in made.items() if name.endswith(".html")}
     assert set(pages) == {f"{name}.html" for name in PAGES}
     for name, page in pages.items():
@@ -88,12 +88,12 @@ def test_every_link_leads_somewhere_within_the_site(records: dict[str, Record]) 
                 assert fragment in pages[file or name].ids, target
 
 
-def test_no_page_holds_a_script_a_style_or_a_handler(records: dict[str, Record]) -> None:
+def test_no_page_holds_a_script_a_style_or_a_handler(records: dict[str, Run]) -> None:
     odd = {
-        file: replace(each, head=replace(each.head, model={**each.head.model, "title": ODD, "name": ODD}))
+        file: with_head(each, model={**each.info.raw["model"], "title": ODD, "name": ODD})
         for file, each in records.items()
     }
-    for name, content in site(board_of(odd), odd, []).items():
+    for name, content in site(made_board(odd), odd, []).items():
         if not name.endswith(".html"):
             continue
         page = read(content)
@@ -109,31 +109,31 @@ def test_an_empty_board_has_its_pages() -> None:
     assert {f"{name}.html" for name in PAGES} < set(made)
 
 
-def test_runs_of_one_model_are_told_apart(records: dict[str, Record]) -> None:
+def test_runs_of_one_model_are_told_apart(records: dict[str, Run]) -> None:
     first = next(iter(records.values()))
-    protocol = {**first.head.protocol, "name": "paper"}
-    again = replace(first, head=replace(first.head, protocol=protocol, run_id="2"))
+    protocol = {**first.info.raw["protocol"], "name": "paper"}
+    again = with_head(first, protocol=protocol, run_id="2")
     both = {"a": first, "b": again}
-    runs = runs_of(board_of(both), both)
+    runs = runs_of(made_board(both), both)
     assert [run.label for run in runs] == ["Small Q8_0 (greedy, sample)", "Small Q8_0 (paper, sample)"]
-    assert [run.slug for run in runs] == [f"q8_0/{first.head.run_id}", "q8_0/2"]
+    assert [run.slug for run in runs] == [f"q8_0/{first.info.run_id}", "q8_0/2"]
 
 
-def test_a_breakdown_counts_what_the_rows_say(records: dict[str, Record]) -> None:
-    board = board_of(records)
+def test_a_breakdown_counts_what_the_rows_say(records: dict[str, Run]) -> None:
+    board = made_board(records)
     runs = runs_of(board, records)
-    parts = breakdown.parts(board.benchmarks, runs)
+    parts = breakdown_parts(board.benchmarks, runs)
     assert [part.title for part in parts] == ["FinQA", "ConvFinQA", "Ant_Finance", "TFNS"]
     tables = {(part.title, table.facet): dict(table.rows) for part in parts for table in part.tables}
     assert {facet for title, facet in tables if title == "Ant_Finance"} == {"category", "task"}
     assert ("history", "gold") in parts[1].same
-    for number, run in enumerate(runs):
+    for number, entry in enumerate(runs):
         for value, cells in tables["FinQA", "steps"].items():
-            rows = [row for row in run.rows("finqa") if str(row.facets["steps"]) == value]
-            right = sum(bool(row.verdicts["financial"].correct) for row in rows)
+            items = [item for item in entry.items("finqa") if str(item.facets["steps"]) == value]
+            right = sum(bool(item.samples[0].scores["financial"].correct) for item in items)
             estimate = cells[number]
             assert estimate is not None
-            assert (estimate.n, round(estimate.value * estimate.n)) == (len(rows), right)
+            assert (estimate.n, round(estimate.value * estimate.n)) == (len(items), right)
     # A task is one file: its rows are the sample, else nothing could be said.
     tasks = [
         cell for cells in tables["Ant_Finance", "task"].values() for cell in cells if cell and cell.n > 1
@@ -142,36 +142,39 @@ def test_a_breakdown_counts_what_the_rows_say(records: dict[str, Record]) -> Non
     assert all(cell.error is not None for cell in tasks)
 
 
-def test_failures_add_up(records: dict[str, Record]) -> None:
-    board = board_of(records)
+def test_failures_add_up(records: dict[str, Run]) -> None:
+    board = made_board(records)
     runs = runs_of(board, records)
-    parts = failures.parts(board.benchmarks, runs)
+    parts = failures_parts(board.benchmarks, runs)
     for part in parts:
-        for line in part.lines:
-            assert sum(line.kinds[kind] for kind in part.kinds) == line.outputs
+        for _, line in part.lines:
+            assert sum(line.outcomes.get(kind, 0) for kind in part.kinds) == line.answers
     text = next(part for part in parts if part.title == "Finance-Instruct-500k")
     assert text.kinds == ["unscored"]
-    assert all(line.all is None for line in text.lines)
+    assert all(line.all is None for _, line in text.lines)
 
 
-def test_truncated_outputs_are_told(records: dict[str, Record]) -> None:
+def test_truncated_outputs_are_told(records: dict[str, Run]) -> None:
     file, whole = next(iter(records.items()))
-    found = [row for row in whole.rows if row.benchmark == "tfns"]
+    found = whole.of("tfns")
     ends = ["length"] * 4 + ["stop"] * (len(found) - 4)
-    rows = [replace(row, finish_reason=e, completion_tokens=9) for row, e in zip(found, ends, strict=True)]
-    cut = {file: Record(whole.head, rows)}
-    board = board_of(cut)
-    (line,) = failures.parts(board.benchmarks, runs_of(board, cut))[0].lines
+    items = [
+        item.with_samples((replace(item.samples[0], finish_reason=end, completion_tokens=9),))
+        for item, end in zip(found, ends, strict=True)
+    ]
+    cut = {file: with_items(whole, items)}
+    board = made_board(cut)
+    ((_, line),) = failures_parts(board.benchmarks, runs_of(board, cut))[0].lines
     assert line.truncated == 4
     assert line.untruncated is not None
-    assert line.untruncated.n == len(rows) - 4
+    assert line.untruncated.n == len(items) - 4
     assert (line.tokens_median, line.tokens_p95) == (9, 9)
 
 
-def test_rules_come_best_first_with_the_one_that_counts_marked(records: dict[str, Record]) -> None:
-    board = board_of(records)
+def test_rules_come_best_first_with_the_one_that_counts_marked(records: dict[str, Run]) -> None:
+    board = made_board(records)
     runs = runs_of(board, records)
-    finqa = rules.parts(board.benchmarks, runs, "financial")[0]
+    finqa = rules_parts(board.benchmarks, runs)[0]
     assert {line.rule for line in finqa.lines} > {"financial", "finqa_official", "helm_convfinqa"}
     whole = [line for line in finqa.lines if not line.partial]
     means = [sum(cell.value for cell in line.cells if cell) / len(runs) for line in whole]
@@ -180,12 +183,12 @@ def test_rules_come_best_first_with_the_one_that_counts_marked(records: dict[str
 
 
 def test_templates_and_assets_are_package_data() -> None:
-    package = files("evalkit.site")
+    package = files("evalkit.board")
     assert {f"{name}.html" for name in PAGES} < {each.name for each in (package / "templates").iterdir()}
     assert {each.name for each in (package / "assets").iterdir()} == set(ASSETS)
 
 
 def test_scripts_never_read_text_as_markup() -> None:
-    folder = Path(str(files("evalkit.site"))) / "assets"
+    folder = Path(str(files("evalkit.board"))) / "assets"
     for script in folder.glob("*.js"):
         assert not FORBIDDEN.search(script.read_text(encoding="utf-8")), script.name

@@ -9,19 +9,15 @@ import pytest
 from statsmodels.stats.inter_rater import cohens_kappa
 from statsmodels.stats.proportion import proportion_confint
 
-from evalkit.stats.judged.agreement import agreement, flip_rate
-from evalkit.stats.judged.combined import combined
-from evalkit.stats.judged.corrected import corrected
-from evalkit.stats.judged.powered import prediction_powered
-from evalkit.stats.judged.score import Labelled
+from evalkit.stats.judged import LabelledItems, agreement, combined, corrected, flip_rate, prediction_powered
 from evalkit.stats.paired import mean_estimate
 
 
-def pairs(right_yes: int, right_no: int, wrong_yes: int, wrong_no: int) -> Labelled:
+def pairs(right_yes: int, right_no: int, wrong_yes: int, wrong_no: int) -> LabelledItems:
     """Labelled items by label (right, wrong) and verdict (yes, no)."""
     label = [1.0] * (right_yes + right_no) + [0.0] * (wrong_yes + wrong_no)
     judge = [1.0] * right_yes + [0.0] * right_no + [1.0] * wrong_yes + [0.0] * wrong_no
-    return Labelled(judge, label)
+    return LabelledItems(judge, label)
 
 
 def verdicts(yes: int, n: int) -> list[float]:
@@ -106,7 +102,7 @@ def test_perfect_judge_corrects_nothing_and_is_not_certain() -> None:
         (pairs(95, 5, 70, 30), "contradictory"),  # says yes to 70 % of the wrong ones, and to 10 % here
     ],
 )
-def test_unfit_judges_get_no_number(table: Labelled, refusal: str) -> None:
+def test_unfit_judges_get_no_number(table: LabelledItems, refusal: str) -> None:
     found = corrected(verdicts(10, 100), table)
     assert (found.estimate, found.refusal) == (None, refusal)
     assert found.raw.value == 0.1
@@ -129,7 +125,7 @@ def test_clusters_widen_the_corrected_interval() -> None:
     assert pages is not None
     assert pages.clusters == 25
     assert pages.high - pages.low > 1.2 * (alone.high - alone.low)
-    labelled = Labelled(table.judge, table.label, [str(i // 5) for i in range(200)])
+    labelled = LabelledItems(table.judge, table.label, [str(i // 5) for i in range(200)])
     apart = corrected(verdicts(60, 100), labelled, [f"p{i}" for i in range(100)]).estimate
     assert apart is not None
     assert apart.high - apart.low > 1.2 * (alone.high - alone.low)
@@ -157,13 +153,15 @@ def test_prediction_powered_takes_grades_and_bad_judges() -> None:
     rng = np.random.default_rng(0)
     truth = rng.random(3000)
     grades = np.clip(truth * 0.5 + 0.4 + rng.normal(0, 0.05, 3000), 0, 1)
-    found = prediction_powered(grades[200:].tolist(), Labelled(grades[:200].tolist(), truth[:200].tolist()))
+    found = prediction_powered(
+        grades[200:].tolist(), LabelledItems(grades[:200].tolist(), truth[:200].tolist())
+    )
     alone = mean_estimate(truth[:200].tolist(), [str(i) for i in range(200)])
     assert found.estimate is not None
     assert found.raw.value > 0.63
     assert found.estimate.low < 0.5 < found.estimate.high
     assert found.estimate.high - found.estimate.low < 0.6 * (alone.high - alone.low)
-    constant = prediction_powered([1.0] * 1000, Labelled([1.0] * 200, truth[:200].tolist()))
+    constant = prediction_powered([1.0] * 1000, LabelledItems([1.0] * 200, truth[:200].tolist()))
     assert constant.estimate is not None
     assert constant.slope == 0
     assert constant.estimate.value == pytest.approx(alone.value)
@@ -209,7 +207,7 @@ def test_combined_covers() -> None:
         right = rng.random(300) < np.where(by_judge, 0.4, 0.8)
         said = np.where(by_judge, judge_says(rng, right), right)
         label = rng.random(150) < 0.4
-        labelled = Labelled(judge_says(rng, label).tolist(), label.astype(float).tolist())
+        labelled = LabelledItems(judge_says(rng, label).tolist(), label.astype(float).tolist())
         judged = corrected(said[by_judge].tolist(), labelled)
         found = combined(said.tolist(), by_judge.tolist(), None, judged)
         assert found is not None
@@ -224,7 +222,7 @@ def judge_says(rng: np.random.Generator, right: np.ndarray) -> np.ndarray:
 def test_wrong_arguments() -> None:
     table = pairs(9, 1, 2, 8)
     with pytest.raises(ValueError):
-        Labelled([1.0], [1.0, 0.0])
+        LabelledItems([1.0], [1.0, 0.0])
     with pytest.raises(ValueError):
         corrected([], table)
     with pytest.raises(ValueError):

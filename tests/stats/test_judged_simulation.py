@@ -1,4 +1,4 @@
-"""A small version of `evalkit statistics judge`."""
+"""A small version of `python -m bench statistics judge`."""
 
 from __future__ import annotations
 
@@ -9,16 +9,18 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from evalkit.commands.statistics import main
-from evalkit.errors import UserError
-from evalkit.stats.judged.simulation.cells import Cell, Setting, cell
-from evalkit.stats.judged.simulation.promises import (
+from bench.judge_statistics import (
+    Cell,
     JudgeSimulation,
+    Setting,
+    cell,
     paged_settings,
+    print_judges,
     settings,
     simulate_judges,
 )
-from evalkit.stats.judged.simulation.report import print_judges
+from bench.statistics import main
+from evalkit.schema import UserError
 
 SMALL = [
     Setting(0.7, 0.9, 0.6, 500, 200, "random"),

@@ -11,11 +11,9 @@ import pytest
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.proportion import proportion_confint
 
-from evalkit.compare.comparison import Estimate
-from evalkit.stats.error import standard_error
-from evalkit.stats.limits import difference_limits, difference_variance
-from evalkit.stats.mcnemar import mcnemar_exact
-from evalkit.stats.paired import mean_estimate, p_difference, p_non_inferior, paired_difference, quantile
+from evalkit.schema import Estimate
+from evalkit.stats.intervals import difference_limits, difference_variance, quantile, standard_error
+from evalkit.stats.paired import mcnemar_exact, mean_estimate, p_difference, p_non_inferior, paired_difference
 
 Z = 1.959963984540054
 

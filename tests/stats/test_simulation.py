@@ -1,4 +1,4 @@
-"""A small version of `evalkit statistics simulate`, and its command line."""
+"""A small version of `python -m bench statistics simulate`, and its command line."""
 
 from __future__ import annotations
 
@@ -7,12 +7,22 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from evalkit.commands.statistics import main
-from evalkit.errors import UserError
-from evalkit.stats.simulation.coverage import Cell, paired_cell, single_cell
-from evalkit.stats.simulation.designs import Design, differences, latent
-from evalkit.stats.simulation.family import false_as_good, false_worse
-from evalkit.stats.simulation.promises import Check, Simulation, simulate
+from bench.statistics import (
+    Cell,
+    Check,
+    Design,
+    Simulation,
+    differences,
+    false_as_good,
+    false_worse,
+    latent,
+    main,
+    paired_cell,
+    simulate,
+    single_cell,
+)
+from evalkit.commands.statistics import main as required
+from evalkit.schema import UserError
 
 REPEATS = 200
 
@@ -84,7 +94,7 @@ def test_broken_promise() -> None:
 
 
 def test_command(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["required", "difference=2", "discordant=10"]) == 0
+    assert required(["required", "difference=2", "discordant=10"]) == 0
     assert capsys.readouterr().out.startswith("1,960 independent items")
     assert main(["simulate", "repeats=100", "clusters=20"]) == 0
     out = capsys.readouterr().out
@@ -95,10 +105,11 @@ def test_command(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        ([], "simulate|required"),
+        ([], "judge|simulate"),
         (["simulate", "repeat=5"], "Did you mean repeats?"),
         (["simulate", "repeats=5"], "from 100 to"),
         (["simulate", "clusters=20,,50"], "clusters="),
+        (["required"], "difference="),
         (["required", "difference=2"], "discordant="),
         (["required", "difference=nan", "discordant=10"], "difference=nan"),
         (["required", "difference=12", "discordant=10"], "cannot exceed"),
@@ -106,6 +117,6 @@ def test_command(capsys: pytest.CaptureFixture[str]) -> None:
 )
 def test_wrong_requests(arguments: list[str], says: str) -> None:
     with pytest.raises(UserError) as raised:
-        main(arguments)
+        (required if arguments[:1] == ["required"] else main)(arguments)
     assert says in str(raised.value)
     assert "\n" not in str(raised.value)

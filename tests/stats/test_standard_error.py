@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from evalkit.stats.error import standard_error, wilson
+from evalkit.stats.intervals import standard_error, wilson
 
 
 def test_clt_by_hand() -> None:

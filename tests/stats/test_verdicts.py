@@ -7,12 +7,19 @@ from dataclasses import astuple
 
 import pytest
 
-from evalkit.compare.comparison import Estimate, Verdict
-from evalkit.stats.average import average_estimate
-from evalkit.stats.family import holm
-from evalkit.stats.paired import mean_estimate, p_difference, p_non_inferior, paired_difference, quantile
-from evalkit.stats.power import detectable_difference, needed_n, required_items
-from evalkit.stats.verdict import verdict
+from evalkit.schema import Estimate, Verdict
+from evalkit.stats.intervals import average_estimate, quantile
+from evalkit.stats.paired import (
+    detectable_difference,
+    holm,
+    mean_estimate,
+    needed_n,
+    p_difference,
+    p_non_inferior,
+    paired_difference,
+    required_items,
+    verdict,
+)
 
 
 def difference(better: int, worse: int, n: int) -> Estimate:

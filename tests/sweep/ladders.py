@@ -6,8 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from evalkit.compare.comparison import AVERAGE, Comparison, Estimate, Flips, Verdict
-from evalkit.gguf.memory import Memory
+from evalkit.schema import AVERAGE, Comparison, Estimate, Flips, Memory, Verdict
 from evalkit.sweep.record import Cost, Member, NoiseFloor, Sweep, Weights
 
 MARGIN = 0.02

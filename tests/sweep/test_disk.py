@@ -4,27 +4,33 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
-from evalkit.sweep.disk import Disk
-from evalkit.sweep.outcome import Outcome, highest_precision
-from evalkit.sweep.plan import Member, plan
-from evalkit.sweep.settings import Settings
+from evalkit.config.settings import SweepSettings, run_settings
+from evalkit.run.info import EngineInfo, GgufInfo, WeightsInfo
+from evalkit.sweep.plan import PlannedMember, plan
+from evalkit.sweep.results import MemberResult, highest_precision
+from evalkit.sweep.runner import Disk
 
 
-def settings(*more: str) -> Settings:
+def settings(*more: str) -> SweepSettings:
     return plan(["+model=fin-r1-q4_k,fin-r1-q6_k", *more]).settings
 
 
-def outcome(folder: Path, name: str, bits: float, model: dict[str, Any] | None = None) -> Outcome:
+def planned(name: str, path: Path | None = None) -> PlannedMember:
+    """A member, of a file of the user's own if `path` is given."""
+    found = run_settings(["model=fin-r1-q4_k", "data=sample", *([f"model.path={path}"] if path else [])])
+    return PlannedMember(name, name, found)
+
+
+def outcome(folder: Path, name: str, bits: float, path: Path | None = None) -> MemberResult:
     """A finished member whose file is one that the Hugging Face cache would link to."""
     blob, link = folder / f"{name}.blob", folder / name
     blob.write_bytes(b"weights")
     link.symlink_to(blob)
-    run = {"engine": {"weights": {"path": str(link), "gguf": {"bits_per_weight": bits}}}}
-    return Outcome(Member(name, name, {"model": model or {"path": None}}), folder, run)
+    weights = WeightsInfo(path=str(link), gguf=GgufInfo(bits_per_weight=bits))
+    return MemberResult(planned(name, path), folder, EngineInfo(weights=weights))
 
 
 def left(folder: Path) -> set[str]:
@@ -61,14 +67,14 @@ def test_a_named_reference_stays_whatever_its_precision(tmp_path: Path) -> None:
 
 def test_a_file_of_the_users_own_is_never_removed(tmp_path: Path) -> None:
     disk = Disk(settings("sweep.delete_weights=true"), Console(file=io.StringIO()))
-    mine = outcome(tmp_path, "mine", 4, {"path": str(tmp_path / "mine")})
+    mine = outcome(tmp_path, "mine", 4, tmp_path / "mine")
     disk.finished(mine)
     disk.clear()
     assert left(tmp_path) == both("mine")
 
 
 def test_a_failed_member_is_no_reference(tmp_path: Path) -> None:
-    failed = Outcome(Member("x", "x", {"model": {}}), None, {}, "no network")
+    failed = MemberResult(planned("x"), None, EngineInfo(), "no network")
     fine = outcome(tmp_path, "a", 4)
     assert highest_precision([failed, fine]) is fine
     assert highest_precision([failed]) is None

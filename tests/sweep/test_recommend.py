@@ -7,14 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from evalkit.commands import recommend as command
-from evalkit.compare.comparison import AVERAGE, Comparison, Verdict, VerdictKind
-from evalkit.errors import UserError
-from evalkit.gguf.memory import predicted_memory
-from evalkit.gguf.synthetic import BUILDS, Geometry
+from bench.synthetic import BUILDS, Geometry
+from evalkit.commands.recommend import main
+from evalkit.schema import AVERAGE, Comparison, UserError, Verdict, VerdictKind
 from evalkit.sweep.recommend import need, recommend, steps
 from evalkit.sweep.record import Member, Sweep, to_json
-from evalkit.sweep.sizes import parse_size, size
+from evalkit.text import parse_size, size_text
+from evalkit.weights.memory import predicted_memory
 from tests.gguf.synthetic_headers import header_of
 from tests.sweep.ladders import GIB, MARGIN, accuracies, fin_r1, member, tiny
 
@@ -168,7 +167,13 @@ def test_below_the_smallest_need() -> None:
 
 @pytest.mark.parametrize(
     ("text", "count"),
-    [("6GiB", 6 * GIB), ("6.5gb", 6_500_000_000), ("800 MiB", 800 * 2**20), ("1024", 1024), ("3kB", 3000)],
+    [
+        ("6GiB", 6 * GIB),
+        ("6.5gb", 6_500_000_000),
+        ("800 MiB", 800 * 2**20),
+        ("1048576", 2**20),
+        ("3kB", 3000),
+    ],
 )
 def test_sizes_that_are_read(text: str, count: int) -> None:
     assert parse_size(text, "memory") == count
@@ -185,9 +190,9 @@ def test_sizes_that_are_refused(text: str) -> None:
 
 
 def test_sizes_are_written_so_that_needs_are_not_understated() -> None:
-    assert size(GIB + 1) == "1.00 GiB"
-    assert size(GIB + 1, up=True) == "1.01 GiB"
-    assert (size(512), size(2**20 * 3)) == ("512 bytes", "3.00 MiB")
+    assert size_text(GIB + 1) == "1.00 GiB"
+    assert size_text(GIB + 1, up=True) == "1.01 GiB"
+    assert (size_text(512), size_text(2**20 * 3)) == ("512 bytes", "3.00 MiB")
 
 
 @pytest.fixture
@@ -200,13 +205,13 @@ def results(tmp_path: Path) -> Path:
 
 
 def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
-    assert command.main(arguments) == 0
+    assert main(arguments) == 0
     return capsys.readouterr().out
 
 
 def refused(*arguments: str) -> str:
     with pytest.raises(UserError) as error:
-        command.main(arguments)
+        main(arguments)
     assert "\n" not in str(error.value)
     return str(error.value)
 
@@ -267,9 +272,9 @@ def test_wrong_requests_are_one_line(results: Path, tmp_path: Path) -> None:
     assert "Did you mean smollm2-ladder?" in refused("memory=6GiB", "sweep=smollm2-lader", where)
     assert "no sweep in" in refused("memory=6GiB", f"results_dir={tmp_path / 'nowhere'}")
     assert "Did you mean memory?" in refused("memroy=6GiB", where)
-    assert "must be a whole number" in refused("memory=6GiB", "slots=0", where)
-    assert "must be a whole number" in refused("memory=6GiB", "context=8k", where)
-    assert "twice" in refused("memory=6GiB", "memory=7GiB", where)
+    assert "give a whole number of at least 1" in refused("memory=6GiB", "slots=0", where)
+    assert "give a whole number of at least 1" in refused("memory=6GiB", "context=8k", where)
+    assert "give memory=VALUE once" in refused("memory=6GiB", "memory=7GiB", where)
     assert "needs 359.35 MiB" in refused("memory=1MiB", "sweep=smollm2-ladder", where)
     (tmp_path / "broken.json").write_text('{"name": 1}')
     assert "is not a sweep's record" in refused("memory=6GiB", f"sweep={tmp_path / 'broken.json'}")

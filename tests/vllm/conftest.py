@@ -6,15 +6,15 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from evalkit.backends.engine import Sampling
-from evalkit.backends.vllm import Vllm, open_engine
-from evalkit.config import compose, to_dict
+from evalkit.config.settings import RunSettings, run_settings
+from evalkit.engines.needs import VllmSettings
+from evalkit.engines.vllm import Vllm, open_engine
+from evalkit.schema import GenerationSettings
 
-GREEDY = Sampling(0.0, 1.0, 0, 0.0, 1.0, 12, 0)
+GREEDY = GenerationSettings(0.0, 1.0, 0, 0.0, 1.0, 12, 0)
 
 
 @pytest.fixture
@@ -47,8 +47,8 @@ def checkpoint(tmp_path: Path) -> Path:
     return folder
 
 
-def config(checkpoint: Path, executable: Path | str, *overrides: str) -> dict[str, Any]:
-    """The composed config of a run of `checkpoint`."""
+def config(checkpoint: Path, executable: Path | str, *overrides: str) -> RunSettings:
+    """The settings of a run of `checkpoint`."""
     given = [
         "+model=fin-r1",
         f"model.path={checkpoint}",
@@ -57,13 +57,14 @@ def config(checkpoint: Path, executable: Path | str, *overrides: str) -> dict[st
         "backend.start_timeout=60",
         *overrides,
     ]
-    return to_dict(compose(given))
+    return run_settings(given)
 
 
 def engine(checkpoint: Path, executable: Path | str, log: Path, *overrides: str) -> Vllm:
     """The engine of such a run, not started."""
     composed = config(checkpoint, executable, *overrides)
-    return open_engine(composed["model"], composed["backend"], GREEDY.max_tokens, log)
+    assert isinstance(composed.backend, VllmSettings)
+    return open_engine(composed.model, composed.backend, GREEDY.max_tokens, log)
 
 
 def real_vllm() -> str:
@@ -77,9 +78,9 @@ def real_vllm() -> str:
 @pytest.fixture(scope="session")
 def small_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The small model as a checkpoint that vLLM can serve (0.5 GB). Only for tests with a real vLLM."""
-    from evalkit.models.weights import resolve
+    from evalkit.weights.fetch import resolve_weights
     from tests.vllm.checkpoint_of_gguf import make_checkpoint
 
     real_vllm()
-    gguf = resolve(to_dict(compose(["+model=smollm2-135m", "data=sample"]))["model"]).path
+    gguf = resolve_weights(run_settings(["+model=smollm2-135m", "data=sample"]).model).path
     return make_checkpoint(gguf, tmp_path_factory.mktemp("small"))

@@ -1,14 +1,11 @@
-"""`evalkit bench engines`: what it says of two engines' answers, and of wrong requests."""
+"""`python -m bench engines`: what it says of two engines' answers, and of wrong requests."""
 
 from __future__ import annotations
 
 import pytest
 
-from evalkit.backends.raw import Raw
-from evalkit.commands import bench
-from evalkit.commands.bench_engines import Way, agreement, row
-from evalkit.errors import UserError
-from evalkit.runner.request import Name
+from bench.engines import Raw, Way, agreement, main, row
+from evalkit.schema import Name, UserError
 
 
 def named(*texts: str) -> dict[Name, str]:
@@ -33,8 +30,8 @@ def test_a_row_is_of_medians_and_says_how_far_the_ratios_lie_apart() -> None:
 
 def test_wrong_requests() -> None:
     with pytest.raises(UserError, match="rounds=none"):
-        bench.main(["engines", "+model=smollm2-135m", "checkpoint=x", "rounds=none"])
+        main(["+model=smollm2-135m", "checkpoint=x", "rounds=none"])
     with pytest.raises(UserError, match="checkpoint=FOLDER"):
-        bench.main(["engines", "+model=smollm2-135m"])
+        main(["+model=smollm2-135m"])
     with pytest.raises(UserError, match="/nowhere"):
-        bench.main(["engines", "+model=smollm2-135m", "checkpoint=x", "vllm.executable=/nowhere/vllm"])
+        main(["+model=smollm2-135m", "checkpoint=x", "vllm.executable=/nowhere/vllm"])

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from evalkit.backends.checkpoint import Geometry, chat_template, geometry_of, read_config
-from evalkit.errors import UserError
-from evalkit.models.checkpoint import resolve_checkpoint
+from evalkit.schema import UserError
+from evalkit.weights.fetch import Geometry, chat_template, geometry_of, read_config, resolve_checkpoint
+from tests.settings import changed, model_settings
 
 
 def test_a_folder(checkpoint: Path) -> None:
     (checkpoint / "pytorch_model.bin").write_bytes(b"a pickle")
-    found = resolve_checkpoint({"name": "x", "path": str(checkpoint)})
+    found = resolve_checkpoint(model_settings(path=str(checkpoint)))
     assert list(found.files) == ["config.json", "model.safetensors", "tokenizer_config.json"]
     assert found.files["model.safetensors"] == hashlib.sha256(b"weights").hexdigest()
     assert found.weights_bytes == len(b"weights")
@@ -23,12 +23,12 @@ def test_a_folder(checkpoint: Path) -> None:
 
 
 def test_the_hash_is_of_names_and_contents(checkpoint: Path) -> None:
-    model = {"name": "x", "path": str(checkpoint)}
+    model = model_settings(path=str(checkpoint))
     first = resolve_checkpoint(model).sha256
-    assert resolve_checkpoint({**model, "sha256": first}).sha256 == first
+    assert resolve_checkpoint(changed(model, sha256=first)).sha256 == first
     (checkpoint / "model.safetensors").write_bytes(b"other weights")
     with pytest.raises(UserError, match="expected"):
-        resolve_checkpoint({**model, "sha256": first})
+        resolve_checkpoint(changed(model, sha256=first))
 
 
 def test_the_hubs_cache_is_not_hashed_again(checkpoint: Path, tmp_path: Path) -> None:
@@ -37,34 +37,34 @@ def test_the_hubs_cache_is_not_hashed_again(checkpoint: Path, tmp_path: Path) ->
     blob.parent.mkdir()
     (checkpoint / "model.safetensors").rename(blob)
     (checkpoint / "model.safetensors").symlink_to(blob)
-    assert resolve_checkpoint({"path": str(checkpoint)}).files["model.safetensors"] == "ab" * 32
+    assert resolve_checkpoint(model_settings(path=str(checkpoint))).files["model.safetensors"] == "ab" * 32
 
 
 def test_what_is_no_checkpoint(checkpoint: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no such folder"):
-        resolve_checkpoint({"path": str(tmp_path / "nowhere")})
-    with pytest.raises(UserError, match=r"\+model=gguf"):
-        resolve_checkpoint({"path": str(tmp_path / "x.gguf")})
+        resolve_checkpoint(model_settings(path=str(tmp_path / "nowhere")))
+    with pytest.raises(UserError, match="evalkit run"):
+        resolve_checkpoint(model_settings(path=str(tmp_path / "x.gguf")))
     with pytest.raises(UserError, match="not a whole checkpoint"):
-        resolve_checkpoint({"name": "x", "source": {"hf": "a/b", "file": "x.gguf"}})
+        resolve_checkpoint(model_settings(source={"hf": "a/b", "file": "x.gguf"}))
     (checkpoint / "model.safetensors").rename(checkpoint / "pytorch_model.bin")
     with pytest.raises(UserError, match=r"no \*\.safetensors"):
-        resolve_checkpoint({"path": str(checkpoint)})
+        resolve_checkpoint(model_settings(path=str(checkpoint)))
     (checkpoint / "config.json").unlink()
     with pytest.raises(UserError, match=r"no config\.json"):
-        resolve_checkpoint({"path": str(checkpoint)})
+        resolve_checkpoint(model_settings(path=str(checkpoint)))
 
 
 def test_a_part_is_missing(checkpoint: Path) -> None:
     index = checkpoint / "model.safetensors.index.json"
     index.write_text(json.dumps({"weight_map": {"a": "model.safetensors", "b": "model-00002.safetensors"}}))
     with pytest.raises(UserError, match=r"incomplete: 1 files like model-00002\.safetensors"):
-        resolve_checkpoint({"path": str(checkpoint)})
+        resolve_checkpoint(model_settings(path=str(checkpoint)))
     (checkpoint / "model-00002.safetensors").write_bytes(b"more")
-    assert resolve_checkpoint({"path": str(checkpoint)}).weights_bytes == len(b"weightsmore")
+    assert resolve_checkpoint(model_settings(path=str(checkpoint))).weights_bytes == len(b"weightsmore")
     index.write_text("[1]")
     with pytest.raises(UserError, match="not an index"):
-        resolve_checkpoint({"path": str(checkpoint)})
+        resolve_checkpoint(model_settings(path=str(checkpoint)))
 
 
 def test_offline_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -73,7 +73,7 @@ def test_offline_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
     with pytest.raises(UserError) as refused:
-        resolve_checkpoint({"name": "x", "source": {"hf": "nobody/nothing", "file": None}})
+        resolve_checkpoint(model_settings(source={"hf": "nobody/nothing", "file": None}))
     assert "nobody/nothing" in str(refused.value)
     assert "\n" not in str(refused.value)
 

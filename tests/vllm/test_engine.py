@@ -17,10 +17,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from evalkit.backends.engine import CONTEXT_OVERFLOW, EngineDied
-from evalkit.backends.vllm import Vllm
-from evalkit.errors import UserError
-from evalkit.example import Message
+from evalkit.engines import EngineDied
+from evalkit.engines.vllm import Vllm
+from evalkit.schema import CONTEXT_OVERFLOW, Message, UserError
 from tests.vllm.conftest import GREEDY, engine
 
 QUESTION = (Message("user", "one two three"),)
@@ -55,7 +54,7 @@ def all_gone(processes: list[psutil.Process]) -> bool:
 def test_a_chat_is_answered_and_counted(checkpoint: Path, executable: Path, tmp_path: Path) -> None:
     async def chat() -> None:
         async with running(checkpoint, executable, tmp_path / "log") as (vllm, family):
-            assert len(family) >= 3, "the leash, the server and its engine"
+            assert len(family) >= 3, "the watchdog, the server and its engine"
             answer = await vllm.complete(QUESTION, GREEDY, 0)
             assert (answer.text, answer.finish_reason) == ("three two one", "stop")
             assert (answer.prompt_tokens, answer.cached_tokens, answer.completion_tokens) == (3, 1, 3)
@@ -156,7 +155,7 @@ def test_the_key_is_not_on_the_command_line_nor_in_the_log(
 ) -> None:
     async def look() -> None:
         async with running(checkpoint, executable, tmp_path / "log") as (vllm, family):
-            key = vllm._server._key
+            key = vllm._server.key
             assert all(key not in json.dumps(process.cmdline()) for process in family)
         assert key not in (tmp_path / "log").read_text()
 

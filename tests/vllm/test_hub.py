@@ -26,11 +26,12 @@ FILES = {
 # The hub's settings are read when its package is imported.
 CODE = """
 import json
-from evalkit.errors import UserError
-from evalkit.models.checkpoint import resolve_checkpoint
+from evalkit.schema import UserError
+from evalkit.weights.fetch import resolve_checkpoint
+from tests.settings import model_settings
 try:
     source = {"hf": "someone/model", "file": None, "revision": "main"}
-    found = resolve_checkpoint({"name": "m", "source": source})
+    found = resolve_checkpoint(model_settings(source=source))
     print(json.dumps([dict(found.files), found.weights_bytes, found.origin]))
 except UserError as error:
     print(json.dumps(str(error)))

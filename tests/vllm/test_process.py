@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from evalkit.backends.vllm_process import telling_line
+from evalkit.engines.vllm import telling_line
 
 NO_MEMORY = """\
 (EngineCore pid=13782) INFO 11-24 01:41:31 [core.py:133] Initializing a V1 LLM engine

@@ -27,6 +27,7 @@ def command(small_checkpoint: Path, run_dir: Path) -> list[str]:
         f"model.path={small_checkpoint}",
         "model.name=smollm2-135m",
         "data=sample",
+        f"benchmark={','.join(sorted(BENCHMARKS))}",
         "limit=2",
         "protocol.max_tokens=12",
         f"backend.executable={real_vllm()}",
@@ -61,7 +62,7 @@ def test_killed_and_gone_on_with_through_all_five_benchmarks(small_checkpoint: P
             assert first.poll() is None, first.stderr and first.stderr.read().decode()
             time.sleep(0.2)
         family = psutil.Process(first.pid).children(recursive=True)
-        assert len(family) >= 4, "the leash, the server, its engine and worker"
+        assert len(family) >= 4, "the watchdog, the server, its engine and worker"
         assert listening(family) == {"127.0.0.1"}
         keys = {found["VLLM_API_KEY"] for found in environments(family) if "VLLM_API_KEY" in found}
         assert len(keys) == 1

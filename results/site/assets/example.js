@@ -66,6 +66,7 @@ function outputCard(answer, runs, rule, prompts) {
   return element("section", { class: "output", "aria-label": `Output of ${label}` },
     element("h3", {}, verdictMark(code), " ", element("a", { href: `provenance.html#${runs[answer.run].anchor}` }, label)),
     element("p", { class: "verdict" }, verdict ? failure.replaceAll("_", " ") : "this rule does not apply", note ? `: ${note}` : ""),
+    answer.reason ? element("p", { class: "note", dir: "auto" }, `financial: ${answer.reason}`) : "",
     element("p", { class: "extracted" }, "extracted ", extracted ? element("code", { dir: "auto" }, extracted) : "nothing"),
     ...outputText(answer, verdict),
     element("p", { class: "note" }, facts(answer), prompts > 1 ? ` · prompt ${answer.prompt + 1}` : ""));

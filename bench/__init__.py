@@ -1,0 +1,1 @@
+"""Proofs of the figures that README states. Not part of the wheel: run them in a checkout."""

@@ -1,1 +1,0 @@
-"""Ways to get a completion: one OpenAI-protocol client, one file per kind of engine, and replay."""

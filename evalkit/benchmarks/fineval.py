@@ -1,0 +1,60 @@
+"""FinEval (Fin-Eva, SUFE part): Chinese single-choice questions of 34 subjects, accounting to certificates.
+
+Zhang et al. 2023, arXiv 2308.09975. github.com/alipay/financial_evaluation_dataset, ``data/SUFE/<split>/
+<subject>_<split>.csv`` with columns ``id,question,A,B,C,D,answer`` (dev: and ``explanation``). The answers of
+upstream's test split are not public, so `val` is what is scored, as in FinEval's own scripts.
+"""
+
+from __future__ import annotations
+
+import csv
+from functools import cache
+from pathlib import PurePosixPath
+from typing import Literal
+
+from evalkit.benchmarks import Unit
+from evalkit.benchmarks.prompts import render
+from evalkit.benchmarks.sources import Record
+from evalkit.config.settings import BenchmarkSettings
+from evalkit.files import BENCHMARKS
+from evalkit.schema import ChoiceGold, Example, Message
+
+IDS: Literal["upstream", "content"] = "upstream"
+
+
+@cache
+def subjects() -> dict[str, tuple[str, str]]:
+    """Of every subject its Chinese name and its category, as in upstream's subject map."""
+    with (BENCHMARKS / "fineval" / "subjects.tsv").open(encoding="utf-8", newline="") as stream:
+        rows = csv.DictReader(stream, delimiter="\t")
+        return {row["name"]: (row["subject"], row["category"]) for row in rows}
+
+
+def unit(record: Record, settings: BenchmarkSettings) -> Unit | None:
+    """The question of one row; None for a row without an answer. Raises UserError for a malformed row."""
+    if not record.text("answer").strip():
+        return None
+    name = PurePosixPath(record.file).stem.removesuffix(f"_{settings.split}")
+    subject, category = subjects().get(name, (name, "-"))
+    question = record.filled("question")
+    options = {letter: record.filled(letter) for letter in "ABCD"}
+    answer = record.text("answer").strip()
+    if answer not in options:
+        raise record.error("answer", "A, B, C or D")
+    id_ = f"{name}/{record.filled('id').strip()}"
+
+    def build() -> list[Example]:
+        content = render("fineval", settings.prompt, subject=subject, question=question, options=options)
+        return [
+            Example(
+                benchmark="fineval",
+                id=id_,
+                messages=(Message("user", content),),
+                gold=ChoiceGold(answer, options),
+                group=name,
+                facets={"category": category, "subject": subject},
+                question=question,
+            )
+        ]
+
+    return Unit(id_, name, 1, build)

@@ -1,0 +1,242 @@
+"""The example browser's data: a light index per benchmark, and the texts in parts loaded on demand.
+
+The data are classic scripts: a page opened from disk may load scripts, but not fetch files.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from evalkit.board.board import SiteRun
+from evalkit.schema import Item, Sample, Score
+
+CHUNK = 300_000  # characters: loaded in a blink, and 60,000 outputs make some hundreds of files
+
+Key = tuple[str, int | None, int, str]
+"""id, turn, number of the sample, gold answer"""
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """What one or more runs have answered; `answers` is by the runs' numbers."""
+
+    key: Key
+    answers: dict[int, tuple[Item, Sample]]
+
+    @property
+    def any(self) -> tuple[Item, Sample]:
+        """Any of its answers, for what is the same in all."""
+        return next(iter(self.answers.values()))
+
+
+def example_scripts(
+    titles: Mapping[str, str], runs: Sequence[SiteRun], counting: Sequence[str]
+) -> dict[str, bytes]:
+    """File name under data/ -> script. `counting` are the rules that count.
+
+    `index.js` has the runs, rules and benchmarks; `b0.js` lists benchmark 0's examples with every verdict of
+    every run under every rule as one character; `b0-1.js` has the second part of their texts.
+    """
+    rules = sorted(
+        {name for run in runs for name in run.run.rules}, key=lambda name: (name not in counting, name)
+    )
+    files: dict[str, bytes] = {}
+    benchmarks: list[dict[str, str]] = []
+    for name, title in titles.items():
+        aligned = _aligned(name, runs)
+        if not aligned:
+            continue
+        stem = f"b{len(benchmarks)}"
+        benchmarks.append({"name": name, "title": title, "chunk": stem})
+        starts = []
+        for number, (first, content) in enumerate(_chunks(aligned, rules)):
+            starts.append(first)
+            files[f"{stem}-{number}.js"] = chunk(f"{stem}-{number}", content)
+        files[f"{stem}.js"] = chunk(stem, _index(aligned, runs, rules, starts))
+    head = {
+        "benchmarks": benchmarks,
+        "rules": rules,
+        "runs": [{"slug": run.slug, "label": run.label, "anchor": run.anchor} for run in runs],
+    }
+    return {"index.js": chunk("index", head), **files}
+
+
+def _aligned(benchmark: str, runs: Sequence[SiteRun]) -> list[Example]:
+    """The examples of all runs, by group. Equal ids with other golds are other examples."""
+    answers: dict[Key, dict[int, tuple[Item, Sample]]] = {}
+    for run in runs:
+        for item in run.items(benchmark):
+            for sample in item.samples:
+                key = (item.id, item.turn, sample.number, item.gold)
+                answers.setdefault(key, {})[run.number] = (item, sample)
+    found = [Example(key, each) for key, each in answers.items()]
+    return sorted(found, key=_order)
+
+
+def _order(example: Example) -> tuple[str, str, int, int, str]:
+    id_, turn, sample, gold = example.key
+    return example.any[0].group, id_, turn or 0, sample, gold
+
+
+def _index(
+    examples: Sequence[Example], runs: Sequence[SiteRun], rules: Sequence[str], starts: Sequence[int]
+) -> dict[str, Any]:
+    asked = questions([example.any for example in examples])
+    return {
+        "items": [[*example.key, question] for example, question in zip(examples, asked, strict=True)],
+        "starts": starts,
+        "verdicts": [
+            [_marks(examples, run.number, rule) for rule in rules]
+            if any(run.number in example.answers for example in examples)
+            else None
+            for run in runs
+        ],
+    }
+
+
+def _marks(examples: Sequence[Example], run: int, rule: str) -> str | None:
+    """One character an example; None where the rule judges nothing."""
+    answers = (example.answers.get(run) for example in examples)
+    marks = "".join(_mark(answer[1].scores.get(rule)) if answer else " " for answer in answers)
+    return marks if marks.strip() else None
+
+
+def _mark(score: Score | None) -> str:
+    """`+` right, `-` wrong, `?` unscored, `!` the engine failed, blank: the rule does not apply."""
+    if score is None:
+        return " "
+    if score.correct is not None:
+        return "+" if score.correct else "-"
+    return "?" if score.outcome == "unscored" else "!"
+
+
+def _chunks(examples: Sequence[Example], rules: Sequence[str]) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The texts in parts of about CHUNK characters, with the place of each part's first example."""
+    places = {rule: place for place, rule in enumerate(rules)}
+    first, size = 0, 0
+    texts: dict[str, int] = {}
+    items: list[dict[str, Any]] = []
+    for number, example in enumerate(examples):
+        before = len(texts)
+        items.append(_example(example, places, texts))
+        size += len(json.dumps(items[-1], ensure_ascii=False)) + sum(map(len, list(texts)[before:]))
+        if size >= CHUNK or number == len(examples) - 1:
+            yield first, {"texts": list(texts), "items": items}
+            first, size, texts, items = number + 1, 0, {}, []
+
+
+def _example(example: Example, places: Mapping[str, int], texts: dict[str, int]) -> dict[str, Any]:
+    """Messages refer to `texts`: the turns of a dialogue, and the runs, have most of theirs in common."""
+    prompts: list[list[list[str | int]]] = []
+    answers = []
+    for run, (_, sample) in example.answers.items():
+        prompt: list[list[str | int]] = [
+            [role, texts.setdefault(content, len(texts))] for role, content in sample.messages
+        ]
+        if prompt not in prompts:
+            prompts.append(prompt)
+        answers.append({"run": run, "prompt": prompts.index(prompt), **_answer(sample, places)})
+    facets = [[name, str(value)] for name, value in example.any[0].facets.items()]
+    if example.any[0].printed:
+        facets.insert(0, ["as_printed", example.any[0].printed])
+    return {"facets": facets, "prompts": prompts, "answers": answers}
+
+
+def _answer(sample: Sample, places: Mapping[str, int]) -> dict[str, Any]:
+    return {
+        "text": sample.text,
+        "finish": sample.finish_reason,
+        "promptTokens": sample.prompt_tokens,
+        "tokens": sample.completion_tokens,
+        "error": sample.error,
+        "abandoned": sample.abandoned,
+        **({"reason": sample.reason} if sample.reason else {}),
+        "verdicts": [
+            [
+                places[rule],
+                _mark(score),
+                score.outcome,
+                score.extracted,
+                _utf16(sample.text, score.span),
+                score.note,
+            ]
+            for rule, score in sample.scores.items()
+        ],
+    }
+
+
+def _utf16(text: str | None, span: tuple[int, int] | None) -> tuple[int, int] | None:
+    """A span of characters as JavaScript counts them; None if it is not within the text."""
+    if text is None or span is None or not 0 <= span[0] <= span[1] <= len(text):
+        return None
+    start = _units(text[: span[0]])
+    return start, start + _units(text[span[0] : span[1]])
+
+
+def _units(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode("utf-16-le", "surrogatepass")) // 2
+
+
+CAP = 240
+SHARED = 0.2  # the first turns of dialogues, which hold the instructions, are a quarter of ConvFinQA
+
+
+def questions(answers: Sequence[tuple[Item, Sample]]) -> list[str]:
+    """One line per example of one benchmark, at most 240 characters and an ellipsis.
+
+    Records that were made before questions were kept do not say where in a prompt the question is. But
+    instructions repeat from prompt to prompt and questions do not, and what is asked comes last: so it is the
+    last run of lines that fewer than a fifth of the prompts share.
+    """
+    prompts = [_lines(sample) for _, sample in answers]
+    counts = Counter(line for lines in prompts for line in set(lines))
+    shared = {line for line, count in counts.items() if count > 1 and count >= SHARED * len(prompts)}
+    guessed = [" ".join(_last_run(lines, shared)) for lines in prompts]
+    label = _label(guessed)
+    return [
+        _short(" ".join(item.question.split()) or guess.removeprefix(label))
+        for (item, _), guess in zip(answers, guessed, strict=True)
+    ]
+
+
+def _label(texts: Sequence[str]) -> str:
+    """`Question: ` if all begin so: before every one it says nothing."""
+    first, colon, _ = texts[0].partition(": ") if len(texts) > 1 else ("", "", "")
+    return first + colon if colon and all(text.startswith(first + colon) for text in texts) else ""
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= CAP else text[:CAP] + "…"
+
+
+def _lines(sample: Sample) -> list[str]:
+    content = sample.messages[-1][1] if sample.messages else ""
+    return [line for line in (" ".join(line.split()) for line in content.splitlines()) if line]
+
+
+def _last_run(lines: Sequence[str], shared: set[str]) -> list[str]:
+    end = len(lines)
+    while end and lines[end - 1] in shared:
+        end -= 1
+    start = end
+    while start and lines[start - 1] not in shared:
+        start -= 1
+    # Every line is everybody's: then the last one is as good as any.
+    return list(lines[start:end]) or list(lines[-1:])
+
+
+def chunk(name: str, content: object) -> bytes:
+    """A script that hands `content` to the page: `evalkit.chunk("name", {...});`.
+
+    `content` is JSON-able; its texts are anybody's, keys and `name` are ours (a key `__proto__` would be no
+    data). `<` is escaped so that no `</script>` or `<!--` appears, the line separators U+2028 and U+2029
+    because they ended lines in older JavaScript. A lone surrogate, which UTF-8 cannot hold, stays an escape.
+    """
+    text = json.dumps(content, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    for sign in "<\u2028\u2029":
+        text = text.replace(sign, f"\\u{ord(sign):04x}")
+    return f'evalkit.chunk("{name}",{text});\n'.encode("utf-8", "backslashreplace")

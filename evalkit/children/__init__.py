@@ -1,0 +1,1 @@
+"""What runs in child processes. Each imports next to nothing: the memory of an engine's child is a result."""

@@ -1,0 +1,73 @@
+"""`evalkit perplexity`: perplexity of a text under files, by llama.cpp's own method."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+HELP = """
+usage: evalkit perplexity FILE.gguf... text=FILE.txt [KEY=VALUE ...]
+
+Perplexity of a text under each file, as llama.cpp's llama-perplexity computes it: chunks of `context` tokens,
+of which the second half counts. It says little of what a file loses on a benchmark; `evalkit fidelity` does.
+
+  text=FILE.txt            UTF-8, at most 8 MiB
+  context=512              tokens of a chunk
+  chunks=N                 at most (default: all)
+  threads=N                of the processor (default: its cores)
+  gpu_layers=-1            layers on the GPU, where the library has one; -1: all
+
+examples:
+  evalkit perplexity ladder/*.gguf text=wiki.test.raw
+  evalkit perplexity Fin-R1-q4_k_m.gguf text=report.txt context=2048 chunks=20
+
+exit code: 0 done, 2 wrong request, 130 interrupted
+"""
+
+_DEFAULTS = {"text": "", "context": "512", "chunks": "", "threads": "", "gpu_layers": "-1"}
+_LARGEST_CONTEXT = 1 << 20
+
+
+def main(arguments: Sequence[str]) -> int:
+    import tempfile
+    from pathlib import Path
+
+    from evalkit.config.options import read_arguments
+    from evalkit.schema import EngineUnusable, UserError
+
+    given = read_arguments("perplexity", arguments, _DEFAULTS)
+    text_file = given.path("text")
+    if not given.places or text_file is None:
+        raise UserError("perplexity: give files and a text: evalkit perplexity FILE.gguf... text=FILE.txt")
+
+    from evalkit.fidelity.engine import default_threads, gpu_layers, require_library
+    from evalkit.fidelity.perplexity import perplexity, read_text
+    from evalkit.text import output_console, show_table
+    from evalkit.weights.gguf import read_model
+
+    require_library()
+    context = given.whole("context", least=16, most=_LARGEST_CONTEXT)
+    text, files = read_text(text_file), [Path(place).expanduser() for place in given.places]
+    for file in files:
+        read_model(file)
+    rows = []
+    # A log that tells why a file failed must outlive the command.
+    log = Path(tempfile.gettempdir()) / "evalkit-perplexity.log"
+    for file in files:
+        try:
+            found = perplexity(
+                file,
+                text,
+                log,
+                context=context,
+                chunks=given.optional_whole("chunks"),
+                threads=given.optional_whole("threads") or default_threads(),
+                gpu_layers=gpu_layers(given),
+            )
+        except EngineUnusable as error:
+            raise UserError(str(error)) from error
+        rows.append(
+            (file.name, f"{found.value:.4f}", f"{found.error:.4f}", str(found.tokens), str(found.chunks))
+        )
+    header = ("File", "Perplexity", "±", "Tokens", f"Chunks of {context}")
+    show_table(output_console(), "", header, rows)
+    return 0

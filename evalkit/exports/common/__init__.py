@@ -1,1 +1,0 @@
-"""What several formats share: reading records, accuracy, facts, file names, the comparison table."""

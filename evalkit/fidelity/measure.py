@@ -1,0 +1,401 @@
+"""Put a reference's answers to it and to other files, and make the figures.
+
+Everything that was computed stays in a folder whose name holds a hash of what decides it: the reference, the
+library, K. An answer is known there by its tokens. So the same command goes on where it was stopped, and
+other files or more answers take only what is missing.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from evalkit.children.arrays import Content
+from evalkit.fidelity.classes import token_classes, tokens_of
+from evalkit.fidelity.divergence import TokenFigures, token_figures
+from evalkit.fidelity.engine import Computed, LogProbs, Options, Rows, require_library
+from evalkit.fidelity.figures import (
+    AnswerFigures,
+    BenchmarkFidelity,
+    FlipForecast,
+    Means,
+    answer_figures,
+    average_means,
+    benchmark_fidelity,
+    flip_forecast,
+    paired_kl,
+)
+from evalkit.fidelity.plan import ForcedAnswer, Plan, ReferenceFile, flash_attention, make_plan
+from evalkit.fidelity.store import SUFFIX, Store, claimed, file_name, locked
+from evalkit.flips import flip_kind, only_answer
+from evalkit.metrics import counting_rule
+from evalkit.run.info import Run
+from evalkit.schema import Estimate, Item, UserError
+from evalkit.text import printable
+from evalkit.weights.gguf import GGUFHeader, read_model, sha256_of_model, tokenizer_sha256, vocabulary_sha256
+
+REFERENCE = "reference"
+_LOG = "engine.log"
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Of a measurement. `top`: K. `limit`: answers per benchmark. `context`: tokens; None: as needed.
+
+    `benchmarks`: only these; none: all of the run.
+    """
+
+    top: int = 64
+    limit: int | None = None
+    context: int | None = None
+    threads: int = 1
+    benchmarks: tuple[str, ...] = ()
+    gpu_layers: int = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Of one file's distributions, in all sessions. `tokens` were computed, `prompt_computed` of prompts."""
+
+    answers: int
+    seconds: float
+    tokens: int
+    prompt_computed: int
+
+
+@dataclass(frozen=True, slots=True)
+class FileFidelity:
+    """One file against the reference. `notes`: what about it may mislead."""
+
+    name: str
+    sha256: str
+    size_bytes: int
+    benchmarks: Mapping[str, BenchmarkFidelity]
+    average: Means
+    cost: Cost
+    forecasts: Mapping[str, FlipForecast]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """The KL of `file` minus that of `other`, answer by answer, on one benchmark."""
+
+    benchmark: str
+    file: str
+    other: str
+    kl: Estimate
+
+
+@dataclass(frozen=True, slots=True)
+class Fidelity:
+    """What a measurement found; files in the order of their mean KL.
+
+    `greedy`: of the answers' tokens, the share that are the reference's likeliest here. `left_out`: answers
+    of the run that were not put to files, by why. `recounted`: answers whose text was generated as other
+    tokens."""
+
+    folder: Path
+    run_id: str
+    model: str
+    reference: str
+    library: str
+    top: int
+    answers: int
+    predicted: int
+    groups: int
+    greedy: float
+    kept_mass: float
+    distinct_prompt_tokens: int
+    reference_cost: Cost
+    left_out: Mapping[str, int]
+    recounted: int
+    files: tuple[FileFidelity, ...]
+    differences: tuple[Difference, ...] = field(default=())
+
+
+def check_file(
+    path: Path, reference: ReferenceFile, longest: int, context: int | None
+) -> tuple[GGUFHeader, list[str]]:
+    """The header of a file that can be held against the reference, and what about it may mislead.
+
+    Raises:
+        UserError: no GGUF file, another architecture or vocabulary, or too small a context.
+    """
+    header = read_model(path)
+    ours = reference.header
+    if header.architecture != ours.architecture:
+        raise UserError(
+            f"{path.name} is of architecture {printable(header.architecture or 'none')}, the reference "
+            f"{ours.path.name} of {printable(ours.architecture)}: fidelity compares files of one model"
+        )
+    if vocabulary_sha256(header) != vocabulary_sha256(ours):
+        raise UserError(
+            f"{path.name} has another vocabulary than {ours.path.name}: their tokens cannot be compared"
+        )
+    trained = header.n_ctx_train
+    if context is not None and context < longest:
+        raise UserError(f"context={context}: the longest prompt and answer have {longest} tokens")
+    if trained is not None and trained < longest:
+        raise UserError(
+            f"{path.name} was trained for {trained} tokens, the longest prompt and answer have {longest}: "
+            "the context is too small"
+        )
+    notes = []
+    if tokenizer_sha256(header) != tokenizer_sha256(ours):
+        notes.append("its tokenizer's settings differ: deployed, it may see other prompts")
+    if header.chat_template != ours.chat_template:
+        notes.append("its chat template differs: deployed, it may see other prompts")
+    return header, notes
+
+
+def measure(
+    run: Run,
+    reference: ReferenceFile,
+    files: Sequence[Path],
+    out: Path,
+    settings: Settings,
+    candidates: Sequence[Run] = (),
+    say: Say = lambda _: None,
+) -> Fidelity:
+    """Compute what is missing, and the figures.
+
+    Args:
+        out: the folder below which all measurements are.
+        candidates: runs of some of the files, whose flips are compared with what was foretold.
+        say: is told of progress, a line at a time.
+
+    Raises:
+        UserError: a file cannot be compared, or the folder is in use.
+        EngineUnusable: llama.cpp was ended while it computed.
+    """
+    library = require_library()
+    out.mkdir(parents=True, exist_ok=True)
+    plan = make_plan(run, reference, out / _LOG, settings.limit, settings.benchmarks)
+    checked = [(path, *check_file(path, reference, plan.longest, settings.context)) for path in files]
+    digests = [sha256_of_model(header.parts or (path,)) for path, header, _ in checked]
+    strange = next((each for each in candidates if each.info.engine.weights_sha256 not in digests), None)
+    if strange is not None:
+        raise UserError(f"{strange.path}: this run was made by none of the files that were given")
+    folder = _folder(out, run, reference, library, settings)
+    with locked(folder), Store(folder / f"{REFERENCE}{SUFFIX}") as kept:
+        session = _Session(plan, kept, folder / _LOG, settings, flash_attention(run), say)
+        session.reference(reference.header)
+        judged = _Judged(run, plan)
+        found = []
+        for (path, header, notes), digest in zip(checked, digests, strict=True):
+            with Store(folder / f"{file_name(path, digest)}{SUFFIX}") as store:
+                session.file(header, store)
+                made = _file_fidelity(session, store, judged, candidates, digest)
+            found.append(FileFidelity(path.name, digest, header.file_size, *made, notes=tuple(notes)))
+        found.sort(key=lambda each: each.average.kl.value)
+        return _fidelity(folder, run, reference, library, session, found)
+
+
+def _folder(out: Path, run: Run, reference: ReferenceFile, library: str, settings: Settings) -> Path:
+    identity = {
+        "schema": 1,
+        "reference": reference.sha256,
+        "library": library,
+        "top": settings.top,
+        "flash_attention": flash_attention(run),
+    }
+    return claimed(out, run, identity)
+
+
+class _Session:
+    """One call: it computes what the stores lack."""
+
+    def __init__(
+        self, plan: Plan, kept: Store, log: Path, settings: Settings, flash_attention: str, say: Say
+    ) -> None:
+        self.plan = plan
+        self._flash_attention = flash_attention
+        self.kept = kept
+        self._log = log
+        self._settings = settings
+        self._say = say
+
+    def _open(self, header: GGUFHeader) -> LogProbs:
+        options = Options(
+            model=str(header.path),
+            context=self._settings.context or self.plan.context,
+            threads=self._settings.threads,
+            gpu_layers=self._settings.gpu_layers,
+            flash_attention=self._flash_attention,
+        )
+        return LogProbs(header, options, self._log)
+
+    def reference(self, header: GGUFHeader) -> None:
+        """Keep the reference's likeliest tokens of every answer."""
+
+        def compute(model: LogProbs, answer: ForcedAnswer) -> Content:
+            computed = model.top(answer.forced(model.ends), self._settings.top)
+            rows = computed.rows
+            return _content(computed, {"ids": rows.ids, **_arrays(rows)})
+
+        self._all(header, self.kept, compute)
+
+    def file(self, header: GGUFHeader, store: Store) -> None:
+        """Keep how far a file is from the reference, token by token."""
+
+        def compute(model: LogProbs, answer: ForcedAnswer) -> Content:
+            reference = self.rows(answer)
+            computed = model.at(answer.forced(reference.targets[-1:].tolist()), reference.ids)
+            figures = token_figures(reference, computed.rows)
+            arrays = {"kl": figures.kl, "change": figures.change, "best": computed.rows.best}
+            return _content(computed, arrays)
+
+        self._all(header, store, compute)
+
+    def rows(self, answer: ForcedAnswer) -> Rows:
+        """The reference's distributions of an answer."""
+        arrays = self.kept.get(answer.key).arrays
+        return Rows(**{name: arrays[name] for name in Rows.__slots__})
+
+    def figures(self, answer: ForcedAnswer, store: Store) -> TokenFigures:
+        """A file's figures of an answer."""
+        arrays, reference = store.get(answer.key).arrays, self.kept.get(answer.key).arrays
+        return TokenFigures(
+            kl=arrays["kl"],
+            agree=arrays["best"] == reference["best"],
+            change=arrays["change"],
+            kept=arrays["best"] == reference["targets"],
+        )
+
+    def cost(self, store: Store) -> Cost:
+        """What a store's answers of this plan have cost."""
+        heads = [(answer, store.get(answer.key).head) for answer in self.plan.answers]
+        return Cost(
+            answers=len(heads),
+            seconds=sum(float(head["seconds"]) for _, head in heads),
+            tokens=sum(int(head["computed"]) for _, head in heads),
+            prompt_computed=sum(len(answer.prompt) - int(head["reused"]) for answer, head in heads),
+        )
+
+    def _all(
+        self, header: GGUFHeader, store: Store, compute: Callable[[LogProbs, ForcedAnswer], Content]
+    ) -> None:
+        missing = [answer for answer in self.plan.answers if answer.key not in store]
+        if not missing:
+            return
+        total = len(self.plan.answers)
+        with self._open(header) as model:
+            for number, answer in enumerate(missing, total - len(missing) + 1):
+                store.append(answer.key, compute(model, answer))
+                self._say(f"{header.path.name}: {number}/{total}")
+
+
+def _arrays(rows: Rows) -> dict[str, Any]:
+    return {name: getattr(rows, name) for name in ("logp", "rest", "best", "targets", "taken")}
+
+
+def _content(computed: Computed, arrays: Mapping[str, Any]) -> Content:
+    head = {"computed": computed.computed, "reused": computed.reused, "seconds": round(computed.seconds, 4)}
+    return Content(head, arrays)
+
+
+class _Judged:
+    """What is known of answers beside their tokens: kinds of token, final answers, verdicts."""
+
+    def __init__(self, run: Run, plan: Plan) -> None:
+        self.items: dict[tuple[str, str, int | None], Item] = {
+            (item.benchmark, item.id, item.turn): item for item in run.items
+        }
+        self.rules = {
+            name: counting_rule(items, run.info.benchmarks[name].rule)
+            for name, items in run.by_benchmark().items()
+        }
+        self.tokens = [self._tokens(answer) for answer in plan.answers]
+
+    def item(self, answer: ForcedAnswer) -> Item:
+        return self.items[answer.name[:3]]
+
+    def _tokens(self, answer: ForcedAnswer) -> tuple[Mapping[Any, Any], np.ndarray | None]:
+        item = self.item(answer)
+        sample = next(sample for sample in item.samples if sample.number == answer.name[3])
+        score = sample.scores.get(self.rules[item.benchmark])
+        span = score.span if score is not None and score.extracted is not None else None
+        final = tokens_of(answer, [span]) if span is not None and span[1] <= len(answer.text) else None
+        return token_classes(answer, list(item.choices)), final
+
+
+def _file_fidelity(
+    session: _Session, store: Store, judged: _Judged, candidates: Sequence[Run], digest: str
+) -> tuple[dict[str, BenchmarkFidelity], Means, Cost, dict[str, FlipForecast]]:
+    by_benchmark: dict[str, list[AnswerFigures]] = {name: [] for name in judged.rules}
+    for answer, (classes, final) in zip(session.plan.answers, judged.tokens, strict=True):
+        benchmark, id_, turn, sample = answer.name
+        called = (benchmark, (id_, turn), sample, answer.group)
+        made = answer_figures(called, session.figures(answer, store), classes, final)
+        by_benchmark[benchmark].append(made)
+    found = {name: benchmark_fidelity(answers) for name, answers in by_benchmark.items() if answers}
+    runs = [run for run in candidates if run.info.engine.weights_sha256 == digest]
+    forecasts: dict[str, FlipForecast] = {}
+    for name, part in found.items():
+        pairs = [pair for run in runs for pair in _flips(part.answers, judged, run)]
+        forecast = flip_forecast(pairs)
+        if forecast is not None:
+            forecasts[name] = forecast
+    return found, average_means(list(found.values())), session.cost(store), forecasts
+
+
+def _flips(answers: Sequence[AnswerFigures], judged: _Judged, run: Run) -> list[tuple[AnswerFigures, bool]]:
+    """Answers with whether the file's generated ones flipped, of those that both runs have judged once."""
+    found = []
+    theirs = {(item.benchmark, item.id, item.turn): item for item in run.items}
+    for answer in answers:
+        rule = judged.rules[answer.benchmark]
+        name = (answer.benchmark, *answer.key)
+        candidate = theirs.get(name)
+        if candidate is None:
+            continue
+        one, other = only_answer(judged.items[name], rule), only_answer(candidate, rule)
+        if one is not None and other is not None and one.sample.messages == other.sample.messages:
+            found.append((answer, flip_kind(one, other) is not None))
+    return found
+
+
+def _fidelity(
+    folder: Path,
+    run: Run,
+    reference: ReferenceFile,
+    library: str,
+    session: _Session,
+    found: Sequence[FileFidelity],
+) -> Fidelity:
+    plan = session.plan
+    rows = [session.rows(answer) for answer in plan.answers]
+    differences = []
+    for one, other in itertools.pairwise(found):
+        for benchmark, part in other.benchmarks.items():
+            kl = paired_kl(part.answers, one.benchmarks[benchmark].answers)
+            if kl is not None:
+                differences.append(Difference(benchmark, other.name, one.name, kl))
+    left_out = {"without text": plan.failed, "that the tokenizer does not give back": plan.strange}
+    return Fidelity(
+        folder=folder,
+        run_id=run.info.run_id,
+        model=run.info.model.title,
+        reference=reference.path.name,
+        library=library,
+        top=rows[0].ids.shape[1],
+        answers=len(plan.answers),
+        predicted=sum(answer.predicted for answer in plan.answers),
+        groups=len({(answer.name[0], answer.group) for answer in plan.answers}),
+        greedy=float(np.mean(np.concatenate([row.best == row.targets for row in rows]))),
+        kept_mass=float(np.mean(np.concatenate([1 - row.rest for row in rows]))),
+        distinct_prompt_tokens=plan.distinct_prompt_tokens,
+        reference_cost=session.cost(session.kept),
+        left_out={why: count for why, count in left_out.items() if count},
+        recounted=plan.recounted,
+        files=tuple(found),
+        differences=tuple(differences),
+    )

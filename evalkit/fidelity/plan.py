@@ -1,0 +1,345 @@
+"""What of a reference run is put to every file: the tokens of each prompt and of the reference's own answer.
+
+Prompts are rendered and tokenized by the server that generated, with the same chat template, and held against
+the token counts that the run recorded. The answer's text is tokenized by itself, as generation put it after
+the prompt; its end counts as one more token where the model ended it. A run keeps texts and not tokens: the
+tokenizer may make other tokens of a text than it was generated as, most of all where it was cut off, and
+answers for which the counts say so are counted.
+
+Sequences are sorted, so that what two of them share is computed once. Where they part is a cut: every batch
+ends there, and so a distribution does not depend on which others were asked before, or in another session.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import itertools
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from evalkit.fidelity.engine import CONTEXT_STEP, Forced, LogProbs, Options
+from evalkit.run.info import Run
+from evalkit.schema import Item, Message, Name, Sample, UserError, rank
+from evalkit.text import named, printable
+from evalkit.weights.gguf import GGUFHeader, read_model
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+_SHORTEST_PIECE = 32
+"""Tokens. A batch costs as much as reading all weights: it is not worth one to reuse fewer."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReferenceFile:
+    """The file that answered, and the Jinja source of the chat template in force (`given`: not its own)."""
+
+    header: GGUFHeader
+    sha256: str
+    template: str
+    given: bool
+
+    @property
+    def path(self) -> Path:
+        """Its first part, if it has several."""
+        return self.header.path
+
+
+@dataclass(frozen=True, slots=True)
+class ForcedAnswer:
+    """An answer of the reference as tokens.
+
+    `sizes` are the bytes of `text` that each token of `answer` stands for. `ended`: the model ended it
+    itself, so that there is one more token to predict.
+    """
+
+    name: Name
+    group: str
+    prompt: tuple[int, ...]
+    answer: tuple[int, ...]
+    sizes: tuple[int, ...]
+    ended: bool
+    text: str
+    cuts: tuple[int, ...] = ()
+
+    @property
+    def predicted(self) -> int:
+        """How many tokens are predicted."""
+        return len(self.answer) + self.ended
+
+    @property
+    def fed(self) -> tuple[int, ...]:
+        """The tokens that something is predicted after."""
+        return self.prompt + (self.answer if self.ended else self.answer[:-1])
+
+    def forced(self, last: Sequence[int]) -> Forced:
+        """As a file is asked; `last`: what may end an answer."""
+        wanted = last if self.ended else self.answer[-1:]
+        return Forced(self.fed, len(self.prompt) - 1, wanted, self.cuts)
+
+    @property
+    def key(self) -> str:
+        """A text that names it and its tokens: what was computed under it is of these and no others."""
+        content = json.dumps([self.name, self.prompt, self.answer, self.ended])
+        return hashlib.sha256(content.encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """All answers, sorted by their tokens, and what was left out of the run.
+
+    `failed`: the engine gave no answer. `strange`: the tokenizer does not give the text back, or there is no
+    token to predict. `recounted`: the run counted other tokens than the tokenizer makes of the text.
+    """
+
+    answers: tuple[ForcedAnswer, ...]
+    failed: int
+    strange: int
+    recounted: int
+
+    @property
+    def longest(self) -> int:
+        """Tokens of the longest prompt with its answer."""
+        return max(len(answer.fed) for answer in self.answers)
+
+    @property
+    def context(self) -> int:
+        """`longest` as llama.cpp pads it."""
+        return -(-self.longest // CONTEXT_STEP) * CONTEXT_STEP
+
+    @property
+    def distinct_prompt_tokens(self) -> int:
+        """Prompt tokens that had to be computed if nothing were computed twice."""
+        return distinct([answer.prompt for answer in self.answers])
+
+
+def check_reference(run: Run) -> None:
+    """Refuse a run that has nothing to hold a file against.
+
+    Raises:
+        UserError: it is not a GGUF file's, was sampled, or has no answers.
+    """
+    info = run.info
+    if info.engine.engine != "llama.cpp" or not info.engine.weights_sha256:
+        raise UserError(
+            f"{run.path}: fidelity takes a run of a GGUF file under llama.cpp, and this is one of "
+            f"{printable(info.engine.engine or 'nothing known')}"
+        )
+    temperature = info.generation.temperature
+    if temperature != 0:
+        raise UserError(
+            f"{run.path}: its answers were sampled (temperature {temperature}): fidelity takes greedy ones: "
+            "run the reference with protocol=greedy"
+        )
+    if not any(sample.text is not None for item in run.items for sample in item.samples):
+        raise UserError(f"{run.path}: the reference has no answers: end its run first")
+
+
+def flash_attention(run: Run) -> str:
+    """As the answers were generated; with it, logits depend on how much of a prompt was cached."""
+    recorded = run.info.engine.flash_attention
+    return recorded if recorded in ("on", "auto") else "off"
+
+
+def reference_file(run: Run, given: Path | None) -> ReferenceFile:
+    """The file that made the run: `given`, or the one that the run's folder names.
+
+    Raises:
+        UserError: it cannot be had, is another file, or its chat template is not the run's.
+    """
+    from evalkit.engines.child import given_template, require_template
+    from evalkit.run.folder import read_settings
+    from evalkit.weights.fetch import resolve_weights
+    from evalkit.weights.gguf import sha256_of_model
+
+    template: str | None = None
+    if (run.path / "config.yaml").exists():
+        model = read_settings(run.path).model
+        template = given_template(model)
+        path = given or resolve_weights(model).path
+    elif given is not None:
+        path = given
+    else:
+        raise UserError(f"{run.path} is a record, without its file: give reference=FILE.gguf")
+    header = read_model(path)
+    digest = sha256_of_model(header.parts or (path,))
+    if digest != run.info.engine.weights_sha256:
+        raise UserError(
+            f"{path} is not the file that made {run.path}: sha256 {digest[:12]}, the run has "
+            f"{str(run.info.engine.weights_sha256)[:12]}: give reference=FILE.gguf"
+        )
+    source = require_template(template or header.chat_template, path.name)
+    wanted = run.info.engine.chat_template_sha256
+    if wanted and hashlib.sha256(source.encode()).hexdigest() != wanted:
+        raise UserError(
+            f"{run.path} used another chat template than {path.name} has: give the run's own folder"
+        )
+    return ReferenceFile(header, digest, source, bool(template))
+
+
+def make_plan(
+    run: Run, file: ReferenceFile, log: Path, limit: int | None, benchmarks: Sequence[str] = ()
+) -> Plan:
+    """The tokens of every prompt and answer of a run.
+
+    Args:
+        log: where the output of llama.cpp goes.
+        limit: answers per benchmark at most, chosen by a hash of their names; None: all.
+        benchmarks: only these of the run's; none: all.
+
+    Raises:
+        UserError: a prompt has other tokens than the run recorded, no such benchmark, or no answer is left.
+        EngineUnusable: llama.cpp does not answer.
+    """
+    chosen: list[tuple[Name, str, Sample]] = []
+    failed = 0
+    for benchmark, items in chosen_items(run, limit, benchmarks).items():
+        for item in items:
+            for sample in item.samples:
+                failed += sample.text is None
+                if sample.text is not None:
+                    chosen.append(((benchmark, item.id, item.turn, sample.number), item.group, sample))
+    prompts = prompt_tokens(file, [sample.messages for _, _, sample in chosen], log)
+    with LogProbs(file.header, Options(str(file.path), 0, 1), log) as model:
+        texts = model.tokenize([sample.text or "" for _, _, sample in chosen])
+    answers, strange, recounted = [], 0, 0
+    for (name, group, sample), prompt, text in zip(chosen, prompts, texts, strict=True):
+        require_same_prompt(run, name, sample, prompt)
+        made = ForcedAnswer(
+            name, group, prompt, text.tokens, text.sizes, not sample.cut_off, sample.text or ""
+        )
+        if not text.faithful or not made.predicted:
+            strange += 1
+            continue
+        recounted += sample.completion_tokens not in (None, made.predicted)
+        answers.append(made)
+    if not answers:
+        raise UserError(f"{run.path}: the reference has no answers that can be put to a file")
+    return Plan(with_cuts(answers), failed, strange, recounted)
+
+
+def chosen_items(run: Run, limit: int | None, benchmarks: Sequence[str] = ()) -> dict[str, list[Item]]:
+    """The items to put to files, by benchmark; arguments as of `make_plan`.
+
+    Raises:
+        UserError: the run has no such benchmark.
+    """
+    found = run.by_benchmark()
+    for name in benchmarks:
+        if name not in found:
+            known = ", ".join(found)
+            raise UserError(f"{run.path} has no benchmark '{printable(name)}': it has {known}")
+    return {
+        name: sorted(items, key=lambda item: rank(0, f"{item.id}\0{item.turn}"))[:limit]
+        for name, items in found.items()
+        if not benchmarks or name in benchmarks
+    }
+
+
+def require_same_prompt(run: Run, name: Name, sample: Sample, prompt: Sequence[int]) -> None:
+    """Raises UserError if a prompt has not as many tokens as the run recorded."""
+    if sample.prompt_tokens not in (None, len(prompt)):
+        raise UserError(
+            f"{run.path}: the prompt of {name[0]} {named((name[1], name[2]))} has {len(prompt)} tokens, "
+            f"the run recorded {sample.prompt_tokens}: another version of llama.cpp renders it otherwise"
+        )
+
+
+def prompt_tokens(
+    file: ReferenceFile, prompts: Sequence[Sequence[tuple[str, str]]], log: Path
+) -> list[tuple[int, ...]]:
+    """As the server tokenizes them that generates; equal prompts are sent once."""
+    from evalkit.engines import llama_cpp
+
+    backend = llama_cpp.Settings(
+        kind="llama_cpp",
+        slots=1,
+        context=None,
+        threads=1,
+        gpu_layers=0,
+        flash_attention="auto",
+        mmap=True,
+        binary=None,
+        port=None,
+        timeout=600.0,
+    )
+    engine = llama_cpp.LlamaCpp(
+        weights=file.path,
+        sha256=file.sha256,
+        provenance={},
+        header=file.header,
+        template=file.template,
+        template_given=file.given,
+        max_tokens=1,
+        backend=backend,
+        binary=llama_cpp.find_binary(None),
+        log=log,
+    )
+    known = list(dict.fromkeys(tuple(messages) for messages in prompts))
+    chats = [[Message(role, content) for role, content in messages] for messages in known]  # type: ignore[arg-type]
+    tokens = asyncio.run(engine.tokenize(chats)) or []
+    found = {messages: tuple(each) for messages, each in zip(known, tokens, strict=True)}
+    return [found[tuple(messages)] for messages in prompts]
+
+
+def with_cuts(answers: Sequence[ForcedAnswer]) -> tuple[ForcedAnswer, ...]:
+    """The answers sorted by their tokens, each with the places where another's tokens part from its own."""
+    ordered = sorted(answers, key=lambda answer: (answer.fed, answer.key))
+    found = cuts([answer.fed for answer in ordered])
+    made = []
+    for answer, places in zip(ordered, found, strict=True):
+        # A row that is wanted is computed again, and with it all that follow.
+        most = len(answer.prompt) - 1
+        made.append(replace(answer, cuts=_spaced(sorted({min(place, most) for place in places}))))
+    return tuple(made)
+
+
+def cuts(ordered: Sequence[Sequence[int]]) -> list[set[int]]:
+    """For each of some sorted sequences, the lengths of what it has in common with the others."""
+    import numpy as np
+
+    arrays = [np.asarray(tokens, dtype=np.int64) for tokens in ordered]
+    shared = [_common(one, other) for one, other in itertools.pairwise(arrays)]
+    found: list[set[int]] = [set() for _ in ordered]
+    for lengths, places in (
+        (shared, range(1, len(ordered))),
+        (shared[::-1], range(len(ordered) - 2, -1, -1)),
+    ):
+        # The least of all lengths between two sequences is what they share: a stack keeps the distinct ones.
+        stack: list[int] = []
+        for length, place in zip(lengths, places, strict=True):
+            while stack and stack[-1] >= length:
+                stack.pop()
+            stack.append(length)
+            found[place] |= set(stack)
+    return found
+
+
+def distinct(sequences: Sequence[Sequence[int]]) -> int:
+    """How many different prefixes, one token or longer, sequences have together."""
+    import numpy as np
+
+    arrays = [np.asarray(tokens, dtype=np.int64) for tokens in sorted(map(tuple, sequences))]
+    shared = sum(_common(one, other) for one, other in itertools.pairwise(arrays))
+    return sum(map(len, arrays)) - shared
+
+
+def _common(one: NDArray[np.int64], other: NDArray[np.int64]) -> int:
+    import numpy as np
+
+    length = min(len(one), len(other))
+    differ = np.nonzero(one[:length] != other[:length])[0]
+    return int(differ[0]) if len(differ) else length
+
+
+def _spaced(places: Sequence[int]) -> tuple[int, ...]:
+    kept: list[int] = []
+    for place in places:
+        if place - (kept[-1] if kept else 0) >= _SHORTEST_PIECE:
+            kept.append(place)
+    return tuple(kept)

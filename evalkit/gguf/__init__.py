@@ -1,1 +1,0 @@
-"""What a GGUF file really contains."""

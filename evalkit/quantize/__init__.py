@@ -1,1 +1,0 @@
-"""A ladder of GGUF files from one source file, through llama.cpp's own quantizer."""

@@ -1,1 +1,0 @@
-"""The parts of report.md: one file each, a function `section(material) -> Section | None`."""

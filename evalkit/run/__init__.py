@@ -1,0 +1,1 @@
+"""From examples to a run's record: order, generation, the folder, scoring, Ray."""

@@ -1,1 +1,0 @@
-"""From examples to records: the order of requests, concurrency, the run folder, resuming."""

@@ -1,1 +1,0 @@
-"""One module a rule: its docstring defines it, its function `score` applies it."""

@@ -1,1 +1,0 @@
-"""The scoring measured: against hand labels, against hostile outputs, and in outputs per second."""
