@@ -19,7 +19,7 @@ from evalkit.schema import Completion, GenerationSettings, Message
 GREEDY = GenerationSettings(
     temperature=0.0, top_p=1.0, top_k=0, min_p=0.0, repetition_penalty=1.0, max_tokens=100, seed=1
 )
-QUICK = ("backend.backoff=0.001", "backend.timeout=5")
+QUICK = ("backend.backoff=0.001", "backend.timeout=30")
 
 
 @functools.cache

@@ -212,7 +212,7 @@ def test_a_loop_is_ended_and_the_server_told_by_the_closed_connection() -> None:
 
     with server(script) as url:
         found = asked(url)
-        assert gone.wait(10)
+        assert gone.wait(60)
         assert server.made.sent < 4000  # type: ignore[attr-defined]
     assert (found.finish_reason, found.completion_tokens) == ("loop", 301)
     assert found.text == "So: " + "and again " * 150

@@ -109,7 +109,7 @@ def test_a_killed_server_is_revived(tmp_path: Path) -> None:
             before = await llama.complete(QUESTION, GREEDY, 0)
             for child in psutil.Process().children(recursive=True):
                 child.kill()
-                child.wait(5)
+                child.wait(60)
             with pytest.raises(EngineDied):
                 await llama.complete(QUESTION, GREEDY, 0)
             await llama.revive()
@@ -153,7 +153,7 @@ def test_a_binary_instead_of_the_wheel(llama_server: Path, tmp_path: Path) -> No
             assert "version" in llama.identity()["build"]
             family = psutil.Process().children(recursive=True)
         assert len(family) >= 2, "the watchdog and the server"
-        _, alive = psutil.wait_procs(family, timeout=5)
+        _, alive = psutil.wait_procs(family, timeout=60)
         assert not alive
         async with running(tmp_path / "log") as llama:
             by_wheel = await llama.complete(QUESTION, GREEDY, 1)
@@ -203,7 +203,7 @@ def test_a_server_ends_with_its_watchdog(llama_server: Path, tmp_path: Path) -> 
             family = psutil.Process(process.pid).children(recursive=True)
             assert family
             process.stdin.close()
-            _, alive = await asyncio.to_thread(psutil.wait_procs, family, 5)
+            _, alive = await asyncio.to_thread(psutil.wait_procs, family, 60)
             assert not alive
 
     asyncio.run(let_go())

@@ -339,7 +339,7 @@ def test_ended_from_outside_is_one_line_and_the_same_command_goes_on(ignored: bo
             ):
                 time.sleep(0.01)
             child.send_signal(signal.SIGTERM)
-            said = child.communicate(timeout=60)[1]
+            said = child.communicate(timeout=300)[1]
             assert child.returncode == 130, said
             assert "Traceback" not in said
             assert "never retrieved" not in said

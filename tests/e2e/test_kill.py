@@ -55,7 +55,7 @@ def servers_of(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
 
 
 def all_gone(processes: list[psutil.Process]) -> bool:
-    _, alive = psutil.wait_procs(processes, timeout=5)
+    _, alive = psutil.wait_procs(processes, timeout=60)
     return not alive
 
 
@@ -113,7 +113,7 @@ def test_interrupting(undisturbed: Path, tmp_path: Path) -> None:
         time.sleep(0.1)
     servers = servers_of(process)  # type: ignore[arg-type]
     process.send_signal(signal.SIGINT)
-    _, shown = process.communicate(timeout=30)
+    _, shown = process.communicate(timeout=120)
     assert process.returncode == 130
     assert "the same command goes on" in shown.splitlines()[-1]
     assert "Traceback" not in shown

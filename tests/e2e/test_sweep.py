@@ -75,7 +75,7 @@ def test_its_folder_has_the_report_the_table_and_the_curves(swept: Path) -> None
 
 def test_called_again_it_does_nothing_and_writes_the_same(swept: Path) -> None:
     before = {path: path.read_bytes() for path in (swept / "sweep").iterdir() if path.is_file()}
-    done = evalkit(*sweep_in(swept), cwd=swept, timeout=60)
+    done = evalkit(*sweep_in(swept), cwd=swept, timeout=300)
     assert done.returncode == 0, done.stderr
     after = {path: path.read_bytes() for path in (swept / "sweep").iterdir() if path.is_file()}
     assert after == before

@@ -103,7 +103,7 @@ def test_nothing_is_left_after_any_end(end: signal.Signals, alone: dict[str, str
         assert process.poll() is None, process.communicate()
         assert any("children.llama_cpp" in " ".join(one.cmdline()) for one in processes)
         process.send_signal(end)
-        _, shown = process.communicate(timeout=60)
+        _, shown = process.communicate(timeout=300)
     assert all_gone(processes)
     if end == signal.SIGINT:
         assert process.returncode == 130

@@ -21,7 +21,7 @@ from tests.backends.scripted_server import Reply, Request, ScriptedServer
 MASTER_KEYS = (":", "Solution", "Thought process:")
 _OVERRIDES = (
     "backend.backoff=0.02",
-    "backend.timeout=5",
+    "backend.timeout=30",
     "backend.slots=4",
     "backend.refuse_cut_prompts=false",
 )

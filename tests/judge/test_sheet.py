@@ -224,7 +224,7 @@ def typed(run_dir: Path, keys: Sequence[bytes]) -> tuple[int, bytes]:
                 asked = seen.count(b"q quit")
                 os.write(ours, left.pop(0))
         os.close(ours)
-        return process.wait(timeout=30), seen
+        return process.wait(timeout=120), seen
 
 
 def test_the_sheet_in_a_real_terminal(run_dir: Path) -> None:

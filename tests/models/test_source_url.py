@@ -46,7 +46,7 @@ def test_processes_at_the_same_time_share_one_download(
     code += "print(resolve(model_settings(source={'url': sys.argv[1]})).sha256)"
     command = [sys.executable, "-c", code, f"{web}/files/shared.gguf"]
     running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
-    assert {process.communicate(timeout=60)[0].strip() for process in running} == {sha256}
+    assert {process.communicate(timeout=300)[0].strip() for process in running} == {sha256}
     assert gets.count("/files/shared.gguf") == 1
 
 

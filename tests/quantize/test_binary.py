@@ -136,7 +136,7 @@ def test_killed_in_the_middle_the_same_command_goes_on(
     )
     until(lambda: pid_file.is_file() and pid_file.read_text() != "", "the quantizer did not start")
     os.kill(parent.pid, number)
-    parent.wait(timeout=60)
+    parent.wait(timeout=300)
     child = int(pid_file.read_text())
     until(lambda: not psutil.pid_exists(child), "the quantizer outlived its parent")
     assert not (out / "T-second.gguf").exists()

@@ -30,11 +30,11 @@ async def running(
     checkpoint: Path, executable: Path, log: Path, *overrides: str
 ) -> AsyncIterator[tuple[Vllm, list[psutil.Process]]]:
     """A started engine and the processes below us; nothing of them may be left afterwards."""
-    before = children()
+    before = set(children())  # other tests' (a browser), which may start processes of their own meanwhile
     opened = engine(checkpoint, executable, log, *overrides)
     try:
         await opened.start(100)
-        family = [child for child in children() if child not in before]
+        family = [child for child in children() if not {child, *child.parents()} & before]
         yield opened, family
     finally:
         await opened.stop()
@@ -42,12 +42,12 @@ async def running(
 
 
 def children() -> list[psutil.Process]:
-    """The processes below us; some are other tests' (a browser)."""
+    """The processes below us."""
     return psutil.Process().children(recursive=True)
 
 
 def all_gone(processes: list[psutil.Process]) -> bool:
-    _, alive = psutil.wait_procs(processes, timeout=10)
+    _, alive = psutil.wait_procs(processes, timeout=60)
     return not alive
 
 
