@@ -25,7 +25,7 @@ def command(*arguments: str, module: str = "evalkit") -> list[str]:
 def evalkit(
     *arguments: str,
     cwd: Path,
-    timeout: float = 300,
+    timeout: float = 1200,
     env: Mapping[str, str] | None = None,
     module: str = "evalkit",
 ) -> subprocess.CompletedProcess[str]:
