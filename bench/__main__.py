@@ -19,6 +19,7 @@ COMMANDS = {
         "agreement with hand labels, hostile outputs, speed: scoring check|metamorphic|fuzz|speed",
     ),
     "statistics": ("statistics", "coverage and false verdicts, by simulation: statistics simulate|judge"),
+    "sequential": ("sequential", "whether verdicts hold when one looks after every page, and what they take"),
     "noise": ("noise", "how often the same question gets another answer, by slots and after a kill"),
     "faults": ("faults", "kills, full disks and failing services at random on real runs, and what must hold"),
     "loops": ("loops", "what ending answers that repeat themselves changes: loops, and no verdict"),

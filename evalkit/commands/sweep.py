@@ -24,6 +24,9 @@ and the others go on.
   NAME                     fin-r1-quants: the eleven GGUF files of Fin-R1
                            smollm2-ladder: the same recipes built from a tiny model, to try it all
   reference=A              what the others are compared with: file or name (default: the highest precision)
+  stop=resolved            end a member when its verdicts are there (needs reference=); valid however often
+                           one looks: fewer answers for the same claims
+  budget=8h                with it: time for all members but the reference, shared out evenly
   sweep.margin=2           points of accuracy that may be lost and still be "as good"
   sweep.noise=repeat,slots  the reference against itself (default: both); none
   sweep.delete_weights=true  remove each member's file after use: at most two are on disk at once

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import PurePath
 from typing import Annotated, Any, ClassVar, Literal, cast
 
 from pydantic import (
+    BeforeValidator,
     Field,
     SerializeAsAny,
     SerializerFunctionWrapHandler,
@@ -430,6 +432,24 @@ def _executor(block: object) -> LocalExecutor | RayExecutor | None:
     return read(kinds[kind], block, "executor")
 
 
+_BUDGET = re.compile(r"(?:(\d{1,4}) ?h)? ?(?:(\d{1,4}) ?(?:m|min))?", re.ASCII)
+
+
+def _budget_seconds(value: object) -> object:
+    """`8h`, `90min`, `1h30min` in seconds."""
+    if not isinstance(value, str):
+        return value
+    found = _BUDGET.fullmatch(value.strip())
+    hours, minutes = map(int, found.groups("0")) if found else (0, 0)
+    if not hours + minutes:
+        raise ValueError("must be a time, as 8h, 90min or 1h30min")
+    return 3600 * hours + 60 * minutes
+
+
+Budget = Annotated[float | None, BeforeValidator(_budget_seconds)]
+"""Seconds; written `8h`, `90min`."""
+
+
 class SweepSettings(Settings):
     """configs/sweep/custom.yaml. `margin` is in points of accuracy."""
 
@@ -445,6 +465,8 @@ class SweepSettings(Settings):
     delete_weights: bool
     overrides: list[str]
     dir: str | None
+    stop: Literal["resolved"] | None
+    budget: Budget
 
 
 def read_sweep(block: Mapping[str, Any]) -> SweepSettings:
@@ -456,6 +478,8 @@ def read_sweep(block: Mapping[str, Any]) -> SweepSettings:
     settings = read(SweepSettings, block, "sweep")
     if bool(settings.ladder) != bool(settings.source):
         raise UserError("sweep.ladder and sweep.source belong together: which recipes, from which model")
+    if settings.budget is not None and settings.stop is None:
+        raise UserError("sweep.budget is shared out among members that may stop: give stop=resolved as well")
     return settings
 
 

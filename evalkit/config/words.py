@@ -39,6 +39,7 @@ _OPTIONS = {
     "yes": "nothing is ever asked",
     "y": "nothing is ever asked",
 }
+_OF_SWEEP = ("reference", "stop", "budget")  # without the `sweep.` before them
 _SHORT = {"n": "limit", "l": "limit", "t": "backend.threads", "c": "backend.context", "p": "backend.slots"}
 
 
@@ -81,7 +82,7 @@ def read_words(command: str, words: Sequence[str]) -> Words:
         elif key == "name":
             labels.append(value)
         else:
-            settings.append(f"sweep.{word}" if key == "reference" else word)
+            settings.append(f"sweep.{word}" if key in _OF_SWEEP else word)
     if sweeps and command != "sweep":
         raise UserError(f"'{printable(sweeps[0])}' is a sweep: evalkit sweep {printable(sweeps[0])}")
     if len(sweeps) > 1:

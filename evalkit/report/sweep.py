@@ -29,6 +29,7 @@ from evalkit.report.curves import (
     serving_shape,
     slots_of,
 )
+from evalkit.report.looks import looks_lines, looks_section
 from evalkit.schema import AVERAGE, Comparison
 from evalkit.sweep.recommend import Need, Recommendation, steps
 from evalkit.sweep.record import FILE, Cost, Member, Sweep, overall, to_json
@@ -49,6 +50,7 @@ def report(sweep: Sweep) -> str:
         _curves(sweep),
         "## Benchmark by benchmark",
         *(_benchmark(sweep, name, title) for name, title in panels(sweep)),
+        looks_section(sweep),
         _noise(sweep),
         "## How to read this",
         _reading(sweep),
@@ -460,6 +462,7 @@ def _terminal_lines(sweep: Sweep) -> Iterator[str]:
             yield f"{printable(member.title)} {member.status}: {printable(member.reason or '', 200)}"
         for warning in member.weights.warnings if member.weights else ():
             yield f"{printable(member.title)} contradicts its recipe: {printable(warning, 200)}"
+    yield from looks_lines(sweep)
     yield from _noise_lines(sweep, printable)
     found = steps(sweep)
     yield from step_lines(sweep, found, [printable(step.member.title) for step in found])

@@ -21,7 +21,7 @@ from evalkit.run.folder import Answers, RunFolder, open_answers, read_run_json
 from evalkit.run.generations import Seal, Writer, read_chain, seal_of, sealed
 from evalkit.run.provenance import RunProgress, measured, now, provenance
 from evalkit.run.reuse import TakenOver, take_over
-from evalkit.run.schedule import EngineClock, Journal, distinct_tokens, grouped
+from evalkit.run.schedule import EngineClock, Journal, Watch, distinct_tokens, grouped
 from evalkit.schema import Answer, EngineUnusable, Loaded, Message, Name, OwnAnswer, Request, Speed, UserError
 from evalkit.text import shown
 
@@ -51,11 +51,13 @@ async def generate(
     executor: Executor,
     console: Console,
     expected: Mapping[str, float] | None = None,
+    watch: Watch | None = None,
 ) -> tuple[list[Answer], dict[str, Any]]:
     """Generate every request that has no record yet.
 
     Args:
         expected: tokens of an answer by benchmark, for the time that is left.
+        watch: who may want no more before all are there.
 
     Returns:
         All records of the run and the content of run.json.
@@ -68,7 +70,7 @@ async def generate(
         await executor.connect()
         if settings.strict:
             refuse_contradictions(settings.model.name, executor.description())
-        return await _generate(folder, settings, data, requests, executor, console, expected or {})
+        return await _generate(folder, settings, data, requests, executor, console, expected or {}, watch)
     finally:
         await executor.stop()
 
@@ -81,6 +83,7 @@ async def _generate(
     executor: Executor,
     console: Console,
     expected: Mapping[str, float],
+    watch: Watch | None,
 ) -> tuple[list[Answer], dict[str, Any]]:
     answers = open_answers(settings, executor.identity(), folder, requests)
     earlier = read_run_json(folder.path)
@@ -88,6 +91,10 @@ async def _generate(
     taken = take_over(folder.path, settings, answers, requests)
     _keep_taken(folder, taken, console)
     pending = [request for request in requests if answers.record(request) is None]
+    if watch is not None:
+        for record in answers.records:
+            watch.seen(record)
+        pending = [request for request in pending if watch.wants([request])]
     probed = [earlier.get("measured", {}), *(each.session() for each in taken)]
     unprobed = settings.probe and not any(figures.get("probe") for figures in probed)
     if there:
@@ -100,7 +107,7 @@ async def _generate(
     session = _Session(folder, settings, data, executor, answers, earlier, taken)
     try:
         if pending or not taken or unprobed:
-            await session.run(requests, pending, console, expected)
+            await session.run(requests, pending, console, expected, watch)
     finally:
         await executor.stop()
         session.save(ended=True)
@@ -218,6 +225,7 @@ class _Session:
         pending: Sequence[Request],
         console: Console,
         expected: Mapping[str, float],
+        watch: Watch | None,
     ) -> None:
         warning = control_tokens(requests)
         if warning:
@@ -229,6 +237,7 @@ class _Session:
             for group in grouped(requests, lambda request: sizes[request.name])
             if any(request.name in todo for request in group)
         ]
+        groups = groups if watch is None else watch.ordered(groups)
         longest = max(sizes.values(), default=None) if self._tokens else None
         console.print("loading the model", highlight=False)
         await self._executor.start(longest)
@@ -247,12 +256,15 @@ class _Session:
         def on_record(record: Answer) -> None:
             progress.add(record)
             self._seal = writer.seal
+            if watch is not None:
+                watch.seen(record)
             if time.monotonic() - self._saved > _HEARTBEAT_SECONDS:
                 self.save()
 
         try:
             with progress:
-                await self._executor.work(groups, Journal(self._answers, writer, self._clock, on_record))
+                journal = Journal(self._answers, writer, self._clock, on_record, watch)
+                await self._executor.work(groups, journal)
             await self._count_late_prompts(requests)
         finally:
             writer.close()

@@ -40,7 +40,7 @@ from evalkit.run.generations import (
 from evalkit.run.info import Run, data_info, different_data
 from evalkit.run.provenance import measured, now, provenance
 from evalkit.run.record import RECORD_FILE, load_run
-from evalkit.run.schedule import requests_of
+from evalkit.run.schedule import Watch, requests_of
 from evalkit.run.scoring import scored_run
 from evalkit.schema import DEFAULT, Answer, Loaded, Request, UserError, nearest
 from evalkit.scoring import rule_names
@@ -152,12 +152,14 @@ def execute(
     console: Console,
     data: dict[str, Loaded] | None = None,
     notes: Sequence[str] = (),
+    watch: Watch | None = None,
 ) -> Finished:
     """Generate what the run still lacks.
 
     Args:
         data: what `load_data` gives for these settings, if the caller has it already.
         notes: lines that are said with what the run will take.
+        watch: who looks at the answers of one engine as they come, and may want no more before all are there.
 
     Raises:
         UserError: the request is wrong; nothing was started.
@@ -194,7 +196,7 @@ def execute(
     with RunFolder(path, settings) as folder:
         try:
             records, run = asyncio.run(
-                generate(folder, settings, data, requests, executor, console, expected.tokens)
+                generate(folder, settings, data, requests, executor, console, expected.tokens, watch)
             )
         except UserError:
             folder.give_up()

@@ -14,7 +14,7 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from evalkit.engines import Engine, EngineDied
 from evalkit.run.folder import Answers, generation
@@ -31,6 +31,22 @@ from evalkit.schema import (
 )
 
 
+class Watch(Protocol):
+    """Whoever looks at the answers as they come, and may have seen enough before all are there."""
+
+    def ordered(self, groups: Sequence[Group]) -> list[Group]:
+        """The groups in the order in which they are wanted."""
+        ...
+
+    def wants(self, group: Group) -> bool:
+        """Whether a group is still wanted when its turn comes."""
+        ...
+
+    def seen(self, answer: Answer) -> None:
+        """An answer is on disk."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Journal:
     """Where the answers of a run go.
@@ -39,12 +55,18 @@ class Journal:
         answers: those that there are.
         writer: of the file that keeps them.
         on_record: called after each record is on disk.
+        watch: who may want no more; None: all is wanted.
     """
 
     answers: Answers
     writer: Writer
     clock: EngineClock
     on_record: Callable[[Answer], None]
+    watch: Watch | None = None
+
+    def wants(self, group: Group) -> bool:
+        """Whether a group is still to be answered when its turn comes."""
+        return self.watch is None or self.watch.wants(group)
 
     def record(self, request: Request, messages: tuple[Message, ...], completion: Completion) -> Answer:
         """The record of a finished request, which is not on disk yet."""
@@ -84,7 +106,8 @@ class Scheduler:
 
         async def serve(slot: int) -> None:
             while queue:
-                for request in queue.popleft():
+                group = queue.popleft()
+                for request in group if self._journal.wants(group) else ():
                     await self._finish(request, slot)
 
         await together([serve(slot) for slot in range(self._engine.slots)])

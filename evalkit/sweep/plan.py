@@ -21,6 +21,7 @@ from evalkit.config.overrides import compose, explain, names_benchmarks, normali
 from evalkit.config.settings import (
     OWN_FILE,
     ModelSettings,
+    RayExecutor,
     RecipeSettings,
     RunSettings,
     SourceSettings,
@@ -88,6 +89,7 @@ def plan(arguments: Sequence[str]) -> Plan:
         left_out = shown[0][2] if shown else []
     settings = settings.model_copy(update={"reference": _reference(settings.reference, members)})
     _check(members)
+    _check_stop(settings, members)
     members = list(_apart(members))
     return Plan(settings, tuple(members), _folder(settings, whole, members), judge, tuple(left_out))
 
@@ -256,6 +258,19 @@ def _check(members: Sequence[PlannedMember]) -> None:
         if count > 1:
             raise UserError(f"{count} members of the sweep are called {name}: give them different names")
     _check_same_questions(members)
+
+
+def _check_stop(settings: SweepSettings, members: Sequence[PlannedMember]) -> None:
+    if settings.stop is None:
+        return
+    if settings.reference is None:
+        names = ", ".join(member.name for member in members)
+        raise UserError(
+            f"stop={settings.stop} compares with the reference while a member runs: give reference=NAME, one "
+            f"of {names}"
+        )
+    if any(isinstance(member.settings.executor, RayExecutor) for member in members):
+        raise UserError(f"stop={settings.stop} looks at one engine's answers as they come: not with Ray")
 
 
 def _apart(members: Sequence[PlannedMember]) -> Iterator[PlannedMember]:

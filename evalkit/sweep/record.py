@@ -64,10 +64,27 @@ class Cost:
 
 
 @dataclass(frozen=True, slots=True)
+class Looked:
+    """One benchmark of a member that was looked at page by page, up to where it stopped.
+
+    `items` of `items_of` in `pages` of `pages_of` had been answered. `fixed` is what the same answers say if
+    one takes their number as planned: its limits and verdict do not allow for the looks.
+    """
+
+    benchmark: str
+    items: int
+    items_of: int
+    pages: int
+    pages_of: int
+    fixed: Comparison
+
+
+@dataclass(frozen=True, slots=True)
 class Member:
     """One member. `accuracy` holds an estimate per benchmark and `average`; a failed member has a `reason`.
 
-    `comparisons` is empty for the reference itself. `run_dir` is relative to the sweep's folder.
+    `comparisons` is empty for the reference itself. `run_dir` is relative to the sweep's folder. With `looks`
+    there, limits, p-values and verdicts of `comparisons` hold wherever the member stopped.
     """
 
     name: str
@@ -80,6 +97,7 @@ class Member:
     accuracy: dict[str, Estimate] = field(default_factory=dict)
     truncated: float | None = None
     comparisons: tuple[Comparison, ...] = ()
+    looks: tuple[Looked, ...] = ()
 
     def compared(self, benchmark: str) -> Comparison | None:
         """The comparison with the reference on `benchmark` (or `average`)."""

@@ -16,7 +16,8 @@ from evalkit.run.runner import read_run
 from evalkit.schema import AVERAGE, JUDGED, Comparison, Estimate, UserError
 from evalkit.stats.intervals import average_estimate
 from evalkit.sweep.plan import Plan, PlannedMember
-from evalkit.sweep.record import Cost, Member, NoiseFloor, Status, Sweep, Weights
+from evalkit.sweep.record import Cost, Looked, Member, NoiseFloor, Status, Sweep, Weights
+from evalkit.sweep.sequential import PageWatch, anytime
 from evalkit.text import mapping
 
 
@@ -24,7 +25,8 @@ from evalkit.text import mapping
 class MemberResult:
     """A run folder and what answered there, or the reason why there is none to use.
 
-    `partial`: some examples have no answer, or no verdict of the judge.
+    `partial`: some examples have no answer, or no verdict of the judge. `watch`: who looked at its answers as
+    they came, where it could stop before all were there.
     """
 
     member: PlannedMember
@@ -32,6 +34,7 @@ class MemberResult:
     engine: EngineInfo
     reason: str | None = None
     partial: bool = False
+    watch: PageWatch | None = None
 
     @property
     def bits_per_weight(self) -> float:
@@ -147,13 +150,22 @@ def _member(
     if outcome.path is None:
         return Member(name, title, "failed", outcome.reason)
     run = base if outcome is reference else read_run(outcome.path)
+    watch = outcome.watch
+    if watch is not None:
+        run = watch.kept(run)
     samples = [sample for item in run.items for sample in item.samples]
     found: list[Comparison] = []
+    looks: tuple[Looked, ...] = ()
     status: Status = "partial" if outcome.partial else "done"
     reason = "some examples have no answer or no verdict" if outcome.partial else None
     if outcome is not reference:
         try:
-            found = comparisons(pair(run, base, same_examples=True, judged=by_judge), margin)
+            paired = pair(run, base, same_examples=watch is None, judged=by_judge)
+            found = comparisons(paired, margin)
+            if watch is not None:
+                [fixed] = judged([found], margin)
+                looks = tuple(watch.looked(each) for each in fixed if each.benchmark != AVERAGE)
+                found = anytime(found, watch, margin)
         except UserError as error:
             status, reason = "failed", f"not comparable with {reference.member.name}: {error}"
     return Member(
@@ -167,6 +179,7 @@ def _member(
         accuracy=_accuracy(run, by_judge),
         truncated=statistics.fmean(sample.cut_off for sample in samples) if samples else None,
         comparisons=tuple(found),
+        looks=looks,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -16,11 +17,12 @@ from evalkit.run.folder import Finished, check_claim, path_of
 from evalkit.run.generations import GENERATIONS, read_generations
 from evalkit.run.info import EngineInfo, engine_info
 from evalkit.run.judgements import read_ledger
-from evalkit.run.runner import execute, finished_run, load_data, wanted
+from evalkit.run.runner import execute, finished_run, load_data, read_run, wanted
 from evalkit.schema import EngineUnusable, Loaded, UserError
 from evalkit.sweep.plan import Plan, PlannedMember
 from evalkit.sweep.record import Sweep
 from evalkit.sweep.results import MemberResult, conclude, highest_precision, reference_of
+from evalkit.sweep.sequential import PageWatch, empty_family
 from evalkit.weights.gguf import part_names
 
 Report = Callable[[Finished], None]
@@ -44,9 +46,11 @@ def run_sweep(plan: Plan, report: Report, write: Callable[[Sweep, Path], None], 
         raise UserError(f"{plan.folder}: another process runs this sweep: wait for it or end it") from error
     except OSError as error:
         raise UserError(f"{plan.folder}: cannot be used for the sweep: {error.strerror or error}") from error
-    with lock:
+    try:
         sweep = _sweep(plan, MemberRunner(plan.judge, report, console), console)
         write(sweep, plan.folder)
+    finally:
+        lock.release()
     return sweep
 
 
@@ -70,15 +74,69 @@ def _run_members(plan: Plan, runner: MemberRunner, disk: Disk, console: Console)
         KeyboardInterrupt: the same sweep goes on where it stopped.
     """
     load = _loader()
-    outcomes = []
-    for number, member in enumerate(plan.members, 1):
+    outcomes: dict[str, MemberResult] = {}
+    looks = Looks(plan) if plan.settings.stop is not None else None
+    for number, member in enumerate(_in_turn(plan), 1):
         console.print(f"[{number}/{len(plan.members)}] {member.title}", highlight=False, markup=False)
-        outcome = runner.run(member, load(member.settings))
+        data = load(member.settings)
+        watch = looks.watch(member, data, outcomes) if looks is not None else None
+        outcome = runner.run(member, data, watch)
         if outcome.reason:
             console.print(f"  failed: {outcome.reason}", highlight=False, markup=False)
-        outcomes.append(outcome)
+        outcomes[member.name] = outcome
         disk.finished(outcome)
-    return outcomes
+    return [outcomes[member.name] for member in plan.members]
+
+
+def _in_turn(plan: Plan) -> list[PlannedMember]:
+    """The members as they run: where they may stop, what they are compared with comes first."""
+    if plan.settings.stop is None:
+        return list(plan.members)
+    return sorted(plan.members, key=lambda member: member.name != plan.settings.reference)
+
+
+class Looks:
+    """The looks at all members of a sweep with `stop=resolved`: one family of tests, one budget of time.
+
+    What is left of the budget is shared out evenly among the members that have not run yet.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        others = [member.name for member in plan.members if member.name != plan.settings.reference]
+        benchmarks = list(plan.members[0].settings.benchmark)
+        self._family = empty_family(others, benchmarks)
+        self._left = len(others)
+        self._ends: float | None = None
+
+    def watch(
+        self, member: PlannedMember, data: Mapping[str, Loaded], outcomes: Mapping[str, MemberResult]
+    ) -> PageWatch | None:
+        """Who looks at the member's answers; None for the reference, which answers everything.
+
+        Raises:
+            UserError: the reference failed.
+        """
+        settings = self._plan.settings
+        if member.name == settings.reference:
+            return None
+        path = reference_of(settings, list(outcomes.values())).path
+        assert path is not None, "reference_of gives an outcome with a run"
+        now = time.monotonic()
+        if self._ends is None and settings.budget is not None:
+            self._ends = now + settings.budget
+        until = now + (self._ends - now) / self._left if self._ends is not None else None
+        self._left -= 1
+        return PageWatch(
+            member.name,
+            self._family,
+            read_run(path),
+            data,
+            wanted(member.settings, data),
+            member.settings.seed,
+            settings.margin / 100,
+            until,
+        )
 
 
 def _run_noise(
@@ -126,20 +184,26 @@ class MemberRunner:
         self._report = report
         self._console = console
 
-    def run(self, member: PlannedMember, data: dict[str, Loaded]) -> MemberResult:
-        """What became of the member; `data` is what `load_data` gives for it.
+    def run(
+        self, member: PlannedMember, data: dict[str, Loaded], watch: PageWatch | None = None
+    ) -> MemberResult:
+        """What became of the member; `data` is what `load_data` gives for it, `watch` may stop it.
 
         Raises:
             UserError: its folder is another run's, or its file contradicts its recipe under `strict`.
         """
         path = path_of(member.settings)
         check_claim(path, member.settings)
-        if is_complete(member.settings, data):
+        if watch is not None:
+            for answer in read_generations(path / GENERATIONS):
+                watch.seen(answer)
+        if is_complete(member.settings, data, watch):
             if self._judge is not None or not (path / "results.json").exists():
-                return self._conclude(member, finished_run(path))
-            return self._outcome(member, path)
+                return self._conclude(member, finished_run(path), watch)
+            return self._outcome(member, path, watch)
         try:
-            return self._conclude(member, execute(member.settings, self._console, data))
+            finished = execute(member.settings, self._console, data, watch=watch)
+            return self._conclude(member, finished, watch)
         except EngineUnusable as error:
             return MemberResult(member, None, EngineInfo(), str(error))
         except UserError as error:
@@ -161,31 +225,40 @@ class MemberRunner:
         settings = member.settings.model_copy(update=again)
         return self.run(PlannedMember(member.name, member.title, settings), data)
 
-    def _conclude(self, member: PlannedMember, finished: Finished) -> MemberResult:
+    def _conclude(
+        self, member: PlannedMember, finished: Finished, watch: PageWatch | None = None
+    ) -> MemberResult:
         if self._judge is not None:
             judge_run(finished, self._judge, self._console)  # only what was not yet: verdicts are in a cache
         self._report(finished)
-        outcome = self._outcome(member, finished.path)
+        outcome = self._outcome(member, finished.path, watch)
         if self._judge is None:
             return outcome
         ledger = read_ledger(finished.path)
         return replace(outcome, partial=outcome.partial or bool(ledger and ledger.errors))
 
     @staticmethod
-    def _outcome(member: PlannedMember, path: Path) -> MemberResult:
-        failures = any(record.error for record in read_generations(path / GENERATIONS))
+    def _outcome(member: PlannedMember, path: Path, watch: PageWatch | None = None) -> MemberResult:
+        answers = list(read_generations(path / GENERATIONS))
+        if watch is not None:  # those of a replay were not seen as they came
+            for answer in answers:
+                watch.seen(answer)
         engine = engine_info(read_json(path / "run.json")["engine"])
-        return MemberResult(member, path, engine, partial=failures)
+        failures = any(answer.error for answer in answers)
+        return MemberResult(member, path, engine, partial=failures, watch=watch)
 
 
-def is_complete(settings: RunSettings, data: Mapping[str, Loaded]) -> bool:
+def is_complete(settings: RunSettings, data: Mapping[str, Loaded], watch: PageWatch | None = None) -> bool:
     """Whether nothing is left to do for a run: then neither its weights nor its engine are needed."""
     path = path_of(settings)
     run = read_json(path / "run.json")
     if not run.get("ended") or (settings.probe and not run["measured"].get("probe")):
         return False
     done = {r.name for r in read_generations(path / GENERATIONS) if r.is_final}
-    return all(request.name in done for request in wanted(settings, data))
+    return all(
+        request.name in done or (watch is not None and not watch.wants([request]))
+        for request in wanted(settings, data)
+    )
 
 
 class Disk:
