@@ -4,7 +4,8 @@
 (() => {
   const EVERY = 2000; // milliseconds
   const bar = document.getElementById("live");
-  let version = null;
+  // Every state of the site has addresses of its own: /TOKEN/VERSION/PAGE.
+  const [mine, page] = location.pathname.split("/").slice(-2);
 
   const made = (name, attributes, ...children) => {
     const element = document.createElement(name);
@@ -13,20 +14,17 @@
     return element;
   };
 
+  const next = (status) => `../${Number(status.version)}/${page}${location.hash}`;
+
   function show(status) {
     bar.hidden = false;
     bar.replaceChildren(...status.runs.map((run) => made("p", {},
       made("strong", {}, run.label), " ",
-      made("progress", { max: run.wanted, value: run.there, "aria-label": `${run.label}: answers so far` }), " ",
-      `${run.there.toLocaleString("en")} of ${run.wanted.toLocaleString("en")} answers${run.working ? "" : ", not at work"}`)));
+      made("progress", { max: run.wanted || 1, value: run.there, "aria-label": `${run.label}: answers so far` }), " ",
+      `${run.there.toLocaleString("en")} of ${run.wanted ? run.wanted.toLocaleString("en") : "?"} answers${run.working ? "" : ", not at work"}`)));
     if (!status.runs.length) bar.append(made("p", {}, "Every run is complete."));
-    if (version !== status.version) {
-      const link = made("a", { href: "" }, "Show the new answers");
-      link.addEventListener("click", (event) => {
-        event.preventDefault();
-        location.reload();
-      });
-      bar.append(made("p", {}, link));
+    if (mine !== String(status.version)) {
+      bar.append(made("p", {}, made("a", { href: next(status) }, "Show the new answers")));
     }
   }
 
@@ -34,7 +32,8 @@
   function busy() {
     const example = document.getElementById("example");
     const typing = document.activeElement && document.activeElement.closest("input, select, textarea");
-    return (example && !example.hidden) || typing || document.querySelector("main details.fold[open]");
+    const unfolded = document.querySelector("main details.fold[open], main details.run[open]");
+    return (example && !example.hidden) || typing || unfolded || window.scrollY > 200;
   }
 
   async function ask() {
@@ -42,9 +41,8 @@
       const response = await fetch("status.json", { cache: "no-store" });
       if (!response.ok) throw new Error(String(response.status));
       const status = await response.json();
-      if (version === null) version = status.version;
-      if (version !== status.version && !busy()) {
-        location.reload();
+      if (mine !== String(status.version) && !busy()) {
+        location.replace(next(status));
         return;
       }
       show(status);
