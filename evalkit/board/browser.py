@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any, get_args
 
 from evalkit.board.board import SiteRun
-from evalkit.metrics import MOST_VALUES, facets_of
+from evalkit.metrics import MOST_VALUES
 from evalkit.schema import (
     DEFAULT,
     ChoiceGold,
@@ -187,7 +187,7 @@ def _gold(item: Item) -> Gold | None:
 def _facets(examples: Sequence[Example]) -> dict[str, dict[str, Any]]:
     """By facet its values as text, and by example the place of its value (-1: it has none)."""
     found: dict[str, dict[str, Any]] = {}
-    for facet in facets_of(example.any[0] for example in examples):
+    for facet in dict.fromkeys(name for example in examples for name in example.any[0].facets):
         places: dict[str, int] = {}
         at = []
         for example in examples:

@@ -328,7 +328,8 @@ def _time(row: Row, more: int) -> str:
     cost = row.member.cost
     if cost is None or not cost.throughput_tokens_per_second or not cost.tokens_per_answer:
         return ""
-    return f" ({duration(more * cost.tokens_per_answer / cost.throughput_tokens_per_second)} a file, as here)"
+    seconds = more * cost.tokens_per_answer / cost.throughput_tokens_per_second
+    return f" ({duration(seconds)} a file at this speed)"
 
 
 def labels_of(groups: Sequence[Group], runs: Sequence[SiteRun]) -> dict[int, str]:

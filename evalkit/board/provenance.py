@@ -29,6 +29,8 @@ _OF_THE_FILE = (
     "engine.load",
     "engine.predicted_memory",
     "engine.model",
+    "engine.outputs",
+    "engine.path",
 )
 CAP = 80
 

@@ -24,7 +24,7 @@ from evalkit.report.compare import p_value, points
 from evalkit.run.info import Run
 from evalkit.schema import Estimate
 from evalkit.sweep.record import Sweep
-from evalkit.text import change, file_size, parameters_text, size_text
+from evalkit.text import change, file_size, parameters_text, size_text, tenths
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -144,21 +144,19 @@ class Shown:
 
 
 def _notes(group: Group) -> tuple[list[str], list[tuple[str, str]]]:
-    by_row = {
-        row.label: list(
-            dict.fromkeys(
-                [
-                    *(row.run.measured.warnings if row.run else ()),
-                    *(row.member.weights.warnings if row.member.weights else ()),
-                ]
-            )
-        )
-        for row in group.rows
-    }
+    """What is to be said of all files of which anything is known, and of some: (their labels, what)."""
+    said: dict[str, list[str]] = {}
+    known = [row for row in group.rows if row.run or row.member.weights]
+    for row in known:
+        of_run = row.run.measured.warnings if row.run else ()
+        of_file = row.member.weights.warnings if row.member.weights else ()
+        for text in dict.fromkeys([*of_run, *of_file]):
+            said.setdefault(text, []).append(row.label)
+    runs = sum(row.run is not None for row in known)
     common = [
-        text for text in next(iter(by_row.values()), []) if all(text in each for each in by_row.values())
+        text for text, labels in said.items() if len(labels) >= max(runs, 1) and len(labels) > len(known) // 2
     ]
-    others = [(label, text) for label, texts in by_row.items() for text in texts if text not in common]
+    others = [(", ".join(labels), text) for text, labels in said.items() if text not in common]
     return common, others
 
 
@@ -283,6 +281,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "change": change,
     "delta": delta,
     "share": share_text,
+    "signed": partial(tenths, sign="+"),
     "mark": KIND_MARKS.__getitem__,
     "p_value": p_value,
     "points": points,

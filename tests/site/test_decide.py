@@ -12,6 +12,7 @@ from evalkit.board.compare import pairs_of
 from evalkit.board.decide import Group, groups_of, labels_of, references_of, short_names
 from evalkit.board.plot import plot_of
 from evalkit.board.provenance import differences
+from evalkit.board.site import site
 from evalkit.run.info import Run
 from evalkit.schema import Verdict
 from evalkit.sweep.record import Sweep, overall
@@ -195,3 +196,15 @@ def test_only_what_differs_is_listed_first(records: dict[str, Run]) -> None:
     assert "protocol.max_tokens" in found
     assert "7" in found["protocol.max_tokens"].values
     assert "protocol.temperature" not in found
+
+
+def test_a_warning_of_all_files_is_said_once(records: dict[str, Run]) -> None:
+    page = site(made_board(records), records, [])["index.html"].decode()
+    assert page.count("made on the bundled samples") == 1
+    marked = {
+        file: with_head(each, model={**each.info.raw["model"], "name": f"m{number}"})
+        for number, (file, each) in enumerate(records.items())
+    }
+    some = {"a": with_items(next(iter(marked.values())), next(iter(marked.values())).items[:5]), **records}
+    partial_ = site(made_board(some), some, [])["index.html"].decode()
+    assert partial_.count("answers are not there") == 1
