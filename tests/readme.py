@@ -64,9 +64,9 @@ def with_table(readme: str, rows: str) -> str:
 
 
 def screenshot(site: Path, picture: Path) -> None:
-    """One answer in the example browser, in Chromium from disk."""
+    """One answer of the site, in Chromium from disk."""
     benchmark, name = EXAMPLE
-    address = f"{site.resolve().as_uri()}/examples.html#{benchmark}/{quote(name, safe='')}"
+    address = f"{site.resolve().as_uri()}/answers.html#{benchmark}/{quote(name, safe='')}"
     with tempfile.TemporaryDirectory() as profile:
         driver = chromium(Path(profile), f"--window-size={SIZE[0]},{SIZE[1]}", "--hide-scrollbars")
         if driver is None:

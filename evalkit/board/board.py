@@ -456,7 +456,7 @@ class SiteRun:
 
     @property
     def anchor(self) -> str:
-        """Where provenance.html describes it."""
+        """Where record.html describes it."""
         return f"run-{self.number}"
 
     @property

@@ -8,11 +8,24 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, get_args
 
 from evalkit.board.board import SiteRun
-from evalkit.schema import Item, Sample, Score
+from evalkit.metrics import MOST_VALUES
+from evalkit.schema import (
+    DEFAULT,
+    ChoiceGold,
+    Gold,
+    Item,
+    LabelGold,
+    NumberGold,
+    Outcome,
+    Sample,
+    Score,
+    YesNoGold,
+)
+from evalkit.scoring.reason import reason
 
 CHUNK = 300_000  # characters: loaded in a blink, and 60,000 outputs make some hundreds of files
 
@@ -34,12 +47,16 @@ class Example:
 
 
 def example_scripts(
-    titles: Mapping[str, str], runs: Sequence[SiteRun], counting: Sequence[str]
+    titles: Mapping[str, str],
+    runs: Sequence[SiteRun],
+    counting: Sequence[str],
+    labels: Mapping[int, str] | None = None,
 ) -> dict[str, bytes]:
-    """File name under data/ -> script. `counting` are the rules that count.
+    """File name under data/ -> script. `counting` are the rules that count, `labels` names by run's number.
 
     `index.js` has the runs, rules and benchmarks; `b0.js` lists benchmark 0's examples with every verdict of
-    every run under every rule as one character; `b0-1.js` has the second part of their texts.
+    every run under every rule as one character, and what was read and why it is wrong under the rule that
+    counts; `b0-1.js` has the second part of their texts.
     """
     rules = sorted(
         {name for run in runs for name in run.run.rules}, key=lambda name: (name not in counting, name)
@@ -56,11 +73,15 @@ def example_scripts(
         for number, (first, content) in enumerate(_chunks(aligned, rules)):
             starts.append(first)
             files[f"{stem}-{number}.js"] = chunk(f"{stem}-{number}", content)
-        files[f"{stem}.js"] = chunk(stem, _index(aligned, runs, rules, starts))
+        files[f"{stem}.js"] = chunk(stem, _index(name, aligned, runs, rules, starts))
     head = {
         "benchmarks": benchmarks,
         "rules": rules,
-        "runs": [{"slug": run.slug, "label": run.label, "anchor": run.anchor} for run in runs],
+        "outcomes": list(OUTCOMES),
+        "runs": [
+            {"slug": run.slug, "label": (labels or {}).get(run.number, run.label), "anchor": run.anchor}
+            for run in runs
+        ],
     }
     return {"index.js": chunk("index", head), **files}
 
@@ -72,7 +93,7 @@ def _aligned(benchmark: str, runs: Sequence[SiteRun]) -> list[Example]:
         for item in run.items(benchmark):
             for sample in item.samples:
                 key = (item.id, item.turn, sample.number, item.gold)
-                answers.setdefault(key, {})[run.number] = (item, sample)
+                answers.setdefault(key, {})[run.number] = (item, with_reason(item, sample))
     found = [Example(key, each) for key, each in answers.items()]
     return sorted(found, key=_order)
 
@@ -83,19 +104,98 @@ def _order(example: Example) -> tuple[str, str, int, int, str]:
 
 
 def _index(
-    examples: Sequence[Example], runs: Sequence[SiteRun], rules: Sequence[str], starts: Sequence[int]
+    benchmark: str,
+    examples: Sequence[Example],
+    runs: Sequence[SiteRun],
+    rules: Sequence[str],
+    starts: Sequence[int],
 ) -> dict[str, Any]:
     asked = questions([example.any for example in examples])
+    counts = [run.rule(benchmark) for run in runs]
+    here = [any(run.number in example.answers for example in examples) for run in runs]
     return {
-        "items": [[*example.key, question] for example, question in zip(examples, asked, strict=True)],
+        "items": [
+            [*example.key, question, example.any[0].printed]
+            for example, question in zip(examples, asked, strict=True)
+        ],
         "starts": starts,
         "verdicts": [
-            [_marks(examples, run.number, rule) for rule in rules]
-            if any(run.number in example.answers for example in examples)
-            else None
-            for run in runs
+            [_marks(examples, run.number, rule) for rule in rules] if answered else None
+            for run, answered in zip(runs, here, strict=True)
         ],
+        "counts": [rules.index(rule) if rule in rules else 0 for rule in counts],
+        "said": [
+            _said(examples, run.number, rule) if answered else None
+            for run, rule, answered in zip(runs, counts, here, strict=True)
+        ],
+        "facets": _facets(examples),
     }
+
+
+OUTCOMES = get_args(Outcome)
+_LETTERS = {outcome: chr(ord("a") + number) for number, outcome in enumerate(OUTCOMES)}
+SAID = 40  # characters of what was read in the list
+
+
+def _said(examples: Sequence[Example], run: int, rule: str) -> dict[str, Any]:
+    """Of a run under the rule that counts, by example: outcome (a letter), cut off (`x`), read, and why.
+
+    `why` is empty for right answers: of those the list says enough.
+    """
+    kinds, cut, read, why = [], [], [], []
+    for example in examples:
+        answer = example.answers.get(run)
+        score = answer[1].scores.get(rule) if answer else None
+        kinds.append(_LETTERS[score.outcome] if score else " ")
+        ended = answer is None or not (
+            answer[1].cut_off or (score and score.outcome in ("truncated", "loop"))
+        )
+        cut.append(" " if ended else "x")
+        read.append(_cut((score.extracted if score else None) or ""))
+        why.append(answer[1].reason if answer and score and score.correct is False else "")
+    return {"kinds": "".join(kinds), "cut": "".join(cut), "read": read, "why": why}
+
+
+def _cut(text: str) -> str:
+    shown = " ".join(text[: 4 * SAID].split())
+    return shown if len(shown) <= SAID else f"{shown[:SAID]}…"
+
+
+def with_reason(item: Item, sample: Sample) -> Sample:
+    """The answer with why the default rule refused it, also in a record made before reasons were kept."""
+    score = sample.scores.get(DEFAULT)
+    if sample.reason or score is None or score.correct is not False or sample.text is None:
+        return sample
+    gold = _gold(item)
+    return replace(sample, reason=reason(sample.output, gold, score)) if gold else sample
+
+
+def _gold(item: Item) -> Gold | None:
+    """The gold answer as rules know it, as far as a record tells; None for free text."""
+    if item.gold_kind == "number":
+        try:
+            return NumberGold(float(item.gold), question=item.question, answer=item.printed)
+        except ValueError:  # an old record may say it otherwise
+            return None
+    if item.gold_kind == "yes_no":
+        return YesNoGold(item.gold == "yes", question=item.question)
+    if item.gold_kind == "choice":
+        return ChoiceGold(item.gold, dict(item.choices))
+    return LabelGold(item.gold, tuple(item.choices)) if item.gold_kind == "label" else None
+
+
+def _facets(examples: Sequence[Example]) -> dict[str, dict[str, Any]]:
+    """By facet its values as text, and by example the place of its value (-1: it has none)."""
+    found: dict[str, dict[str, Any]] = {}
+    for facet in dict.fromkeys(name for example in examples for name in example.any[0].facets):
+        places: dict[str, int] = {}
+        at = []
+        for example in examples:
+            facets = example.any[0].facets
+            at.append(places.setdefault(str(facets[facet]), len(places)) if facet in facets else -1)
+        if 1 < len(places) <= MOST_VALUES:
+            found[facet] = {"values": list(places), "at": at}
+    return found
 
 
 def _marks(examples: Sequence[Example], run: int, rule: str) -> str | None:
@@ -141,8 +241,6 @@ def _example(example: Example, places: Mapping[str, int], texts: dict[str, int])
             prompts.append(prompt)
         answers.append({"run": run, "prompt": prompts.index(prompt), **_answer(sample, places)})
     facets = [[name, str(value)] for name, value in example.any[0].facets.items()]
-    if example.any[0].printed:
-        facets.insert(0, ["as_printed", example.any[0].printed])
     return {"facets": facets, "prompts": prompts, "answers": answers}
 
 

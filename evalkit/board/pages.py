@@ -1,4 +1,4 @@
-"""The site's tables of figures, all runs beside each other: breakdowns, failures, and every rule."""
+"""Why files score what they score, all runs beside each other: failures, kinds of question, rules."""
 
 from __future__ import annotations
 
@@ -9,34 +9,67 @@ from typing import get_args
 from evalkit.board.board import SiteRun
 from evalkit.metrics import PARTIAL, Failures, accuracy, breakdown, failures
 from evalkit.schema import DEFAULT, Estimate, Item, Outcome
+from evalkit.stats.paired import paired_difference
+
+LEAST = 10
+"""Examples that a row must have: fewer say nothing of a kind of question."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """An accuracy, and its paired difference to the reference over the same examples, if there is one."""
+
+    estimate: Estimate
+    difference: Estimate | None
+
+    @property
+    def told(self) -> str:
+        """`better` or `worse` where the difference's interval excludes 0, else nothing."""
+        if self.difference is None or self.difference.error is None:
+            return ""
+        return "better" if self.difference.low > 0 else "worse" if self.difference.high < 0 else ""
 
 
 @dataclass(frozen=True, slots=True)
 class BreakdownTable:
-    """One facet: per value an accuracy of each run, None where a run has no such example."""
+    """One facet: per value a cell of each run, None where a run has too few such examples.
 
+    `left_out` counts values with fewer than ten examples in every run. `name` is the facet as data calls it;
+    rows are (value as data has it, in words, cells).
+    """
+
+    name: str
     facet: str
-    rows: list[tuple[str, list[Estimate | None]]]
+    rows: list[tuple[str, str, list[Cell | None]]]
+    left_out: int
 
 
 @dataclass(frozen=True, slots=True)
 class BreakdownPart:
     """One benchmark and the runs that have scored answers to it. `same`: facets with a single value."""
 
+    name: str
     title: str
     runs: list[SiteRun]
     tables: list[BreakdownTable]
     same: list[tuple[str, str]]
 
 
-def breakdown_parts(titles: Mapping[str, str], runs: Sequence[SiteRun]) -> list[BreakdownPart]:
-    """The benchmarks with facets."""
+def breakdown_parts(
+    titles: Mapping[str, str], runs: Sequence[SiteRun], references: Mapping[int, SiteRun], least: int = LEAST
+) -> list[BreakdownPart]:
+    """The benchmarks with facets of which something can be said.
+
+    Args:
+        references: by a run's number the run that it is held to.
+        least: examples that a row must have.
+    """
     found = []
     for name, title in titles.items():
         scored = {run.number: _scored(run, name) for run in runs}
         those = [run for run in runs if scored[run.number]]
-        part = _breakdown_part(title, those, {run.number: run.rule(name) for run in those}, scored)
-        if part.tables or part.same:
+        part = _breakdown_part(name, title, those, scored, references, least)
+        if part.tables:
             found.append(part)
     return found
 
@@ -47,21 +80,73 @@ def _scored(run: SiteRun, benchmark: str) -> list[Item]:
 
 
 def _breakdown_part(
-    title: str, runs: list[SiteRun], rules: Mapping[int, str], scored: Mapping[int, Sequence[Item]]
+    name: str,
+    title: str,
+    runs: list[SiteRun],
+    scored: Mapping[int, Sequence[Item]],
+    references: Mapping[int, SiteRun],
+    least: int,
 ) -> BreakdownPart:
     facets = dict.fromkeys(facet for run in runs for item in scored[run.number] for facet in item.facets)
     tables: list[BreakdownTable] = []
     same: list[tuple[str, str]] = []
     for facet in facets:
-        columns = [_by_value(scored[run.number], rules[run.number], facet) for run in runs]
+        columns = [_by_value(scored[run.number], run.rule(name), facet) for run in runs]
+        bases = [_base(references.get(run.number), name, scored) for run in runs]
         values = dict.fromkeys(value for column in columns for value in column)
         if len(values) == 1:
             same.append((_words(facet), _words(next(iter(values)))))
-        elif values:
-            order = sorted(values, key=_order)
-            rows = [(_words(value), [column.get(value) for column in columns]) for value in order]
-            tables.append(BreakdownTable(_words(facet), rows))
-    return BreakdownPart(title, runs, tables, same)
+            continue
+        rows = []
+        for value in sorted(values, key=_order):
+            cells = [
+                _cell(estimate, run, name, facet, value, scored[run.number], base)
+                if (estimate := column.get(value)) and estimate.n >= least
+                else None
+                for run, column, base in zip(runs, columns, bases, strict=True)
+            ]
+            if any(cells):
+                rows.append((str(value), _words(value), cells))
+        if rows:
+            tables.append(BreakdownTable(facet, _words(facet), rows, len(values) - len(rows)))
+    return BreakdownPart(name, title, runs, tables, same)
+
+
+def _base(
+    reference: SiteRun | None, benchmark: str, scored: Mapping[int, Sequence[Item]]
+) -> dict[tuple[str, int | None], float]:
+    """The reference's score by example."""
+    if reference is None:
+        return {}
+    rule = reference.rule(benchmark)
+    items = scored.get(reference.number, ())
+    return {item.key: value for item in items if (value := item.value(rule)) is not None}
+
+
+def _cell(
+    estimate: Estimate,
+    run: SiteRun,
+    benchmark: str,
+    facet: str,
+    value: object,
+    items: Sequence[Item],
+    base: Mapping[tuple[str, int | None], float],
+) -> Cell:
+    rule = run.rule(benchmark)
+    both = [
+        (score, base[item.key], item.group)
+        for item in items
+        if facet in item.facets
+        and _hashable(item.facets[facet]) == value
+        and item.key in base
+        and (score := item.value(rule)) is not None
+    ]
+    if not both:
+        return Cell(estimate, None)
+    # As for accuracies: where all are of one group, its rows are the sample.
+    one_group = len({group for _, _, group in both}) == 1
+    clusters = [str(number) if one_group else group for number, (_, _, group) in enumerate(both)]
+    return Cell(estimate, paired_difference([a for a, _, _ in both], [b for _, b, _ in both], clusters))
 
 
 def _by_value(items: Sequence[Item], rule: str, facet: str) -> dict[object, Estimate]:
@@ -93,6 +178,7 @@ def _words(value: object) -> str:
 class FailuresPart:
     """How the runs fail on one benchmark; `kinds` are those that occur, in the taxonomy's order."""
 
+    name: str
     title: str
     kinds: list[str]
     lines: list[tuple[SiteRun, Failures]]
@@ -105,7 +191,7 @@ def failures_parts(titles: Mapping[str, str], runs: Sequence[SiteRun]) -> list[F
         lines = [(run, failures(items, run.rule(name))) for run in runs if (items := run.items(name))]
         if lines:
             kinds = [kind for kind in get_args(Outcome) if any(kind in of.outcomes for _, of in lines)]
-            found.append(FailuresPart(title, kinds, lines))
+            found.append(FailuresPart(name, title, kinds, lines))
     return found
 
 
@@ -125,6 +211,7 @@ class RulesPart:
     `main` is the rule that counts there.
     """
 
+    name: str
     title: str
     main: str
     runs: list[SiteRun]
@@ -146,7 +233,7 @@ def rules_parts(titles: Mapping[str, str], runs: Sequence[SiteRun]) -> list[Rule
         ]
         if len(lines) > 1:
             lines.sort(key=lambda line: (line.partial, -_mean(line.cells), line.rule != main, line.rule))
-            found.append(RulesPart(title, main, those, lines))
+            found.append(RulesPart(name, title, main, those, lines))
     return found
 
 

@@ -1,27 +1,30 @@
-"""The static site of the results: pages, tables and an example browser that open from disk."""
+"""The static site of the results: five pages that open from disk, and two more for those who ask.
+
+Decide says which file to deploy, Compare what two files have of each other, Answers what each said, Why where
+files fail, Record what made each run. A page with nothing to say is not made.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
-from evalkit.board.board import Board, JudgeCell, PublishedRow, SiteRun, runs_of
+from evalkit.board.board import Board, JudgeCell, SiteRun, runs_of
 from evalkit.board.browser import example_scripts
+from evalkit.board.compare import pairs_of
+from evalkit.board.decide import Group, groups_of, labels_of, references_of, share_text
 from evalkit.board.pages import breakdown_parts, failures_parts, rules_parts
+from evalkit.board.plot import Plot, plot_of
+from evalkit.board.provenance import differences, provenance_parts
 from evalkit.board.tables import NOTES, rate, standing
-from evalkit.report import curves
 from evalkit.report.compare import p_value, points
-from evalkit.report.curves import panels
-from evalkit.report.sweep import step_lines, verdict_cell
 from evalkit.run.info import Run
-from evalkit.schema import AVERAGE, Comparison, Estimate
-from evalkit.sweep.recommend import steps
-from evalkit.sweep.record import Member, Sweep, overall
-from evalkit.text import change, file_size, mapping, parameters_text, size_text
+from evalkit.schema import Estimate
+from evalkit.sweep.record import Sweep
+from evalkit.text import change, file_size, parameters_text, size_text, tenths
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -32,17 +35,19 @@ if TYPE_CHECKING:
 
 
 PAGES = {
-    "index": "Leaderboard",
-    "curves": "Quants",
-    "breakdown": "Breakdown",
-    "failures": "Failures",
-    "rules": "Rules",
-    "judge": "Judge",
-    "examples": "Examples",
-    "provenance": "Provenance",
-    "audit": "Audit",
+    "index": "Decide",
+    "compare": "Compare",
+    "answers": "Answers",
+    "why": "Why",
+    "record": "Record",
 }
-ASSETS = ("site.css", "tables.js", "chunks.js", "list.js", "example.js", "browser.js")
+"""The pages of the menu; `index` is always made."""
+
+MORE = {"judge": "How wrong the judge is", "audit": "The published table, audited"}
+"""Pages that the foot of every page links to."""
+
+ASSETS = ("site.css", "tables.js", "pages.js", "chunks.js", "list.js", "example.js", "browser.js")
+LIVE_ASSETS = ("live.js",)
 
 
 def site(
@@ -51,6 +56,8 @@ def site(
     sweeps: Sequence[Sweep],
     audit: Audit | None = None,
     compared: Sequence[PublishedDifference] = (),
+    *,
+    live: bool = False,
 ) -> dict[str, bytes]:
     """Every file of the site by its path below the site's folder; the same input gives the same bytes.
 
@@ -58,38 +65,99 @@ def site(
         board: what the leaderboard shows.
         runs: the board's runs by their entries' `file`; others are not looked at.
         sweeps: in the order in which they are to appear.
-        audit: of the published table; None leaves its page empty and published scores without intervals.
+        audit: of the published table; without it there is no page of it.
         compared: the board's entries against the published rows of the same models.
+        live: whether the pages ask the server that they come from how far the runs are.
     """
     entries = runs_of(board, runs)
-    titles = board.benchmarks
-    parts, figures = sweep_parts(sweeps, entries)
-    contexts: dict[str, dict[str, Any]] = {
-        "index": {"runs": entries, "families": families(board, entries), "warnings": _warnings(entries)},
-        "curves": {"parts": parts},
-        "breakdown": {"parts": breakdown_parts(titles, entries)},
-        "failures": {"parts": failures_parts(titles, entries)},
-        "rules": {"parts": rules_parts(titles, entries)},
-        "judge": {"tested": _judged(entries, "fitness"), "calibrated": _judged(entries, "calibrated")},
-        "examples": {},
-        "provenance": {"parts": provenance_parts(entries)},
-        "audit": {"compared": compared},
-    }
+    groups = groups_of(board, entries, sweeps)
+    contexts = _contexts(board, entries, groups, audit, compared)
     environment = _environment()
     shared = {
         "board": board,
         "rule": ", ".join(board.rules),
-        "pages": PAGES,
+        "pages": {name: title for name, title in PAGES.items() if name in contexts},
+        "more": {name: title for name, title in MORE.items() if name in contexts},
         "audit": audit,
         "implied": _implied(audit),
+        "names": labels_of(groups, entries),
+        "live": live,
     }
     files = {}
     for page, context in contexts.items():
         text = environment.get_template(f"{page}.html").render(page=page, **shared, **context)
         files[f"{page}.html"] = text.encode("utf-8", "replace")
-    scripts = example_scripts(titles, entries, board.rules)
-    data = {f"data/{name}": content for name, content in scripts.items()}
-    return {**files, **_assets(), **figures, **data}
+    scripts = example_scripts(board.benchmarks, entries, board.rules, labels_of(groups, entries))
+    data = {f"data/{name}": content for name, content in scripts.items()} if entries else {}
+    return {**files, **_assets(live), **data}
+
+
+def _contexts(
+    board: Board,
+    entries: Sequence[SiteRun],
+    groups: Sequence[Group],
+    audit: Audit | None,
+    compared: Sequence[PublishedDifference],
+) -> dict[str, dict[str, Any]]:
+    """By page what its template is given; only the pages that have something to say."""
+    titles, references = board.benchmarks, references_of(groups)
+    pairs = pairs_of(groups)
+    why = {
+        "failures": failures_parts(titles, entries),
+        "breakdown": breakdown_parts(titles, entries, references),
+        "rules": rules_parts(titles, entries),
+        "references": references,
+    }
+    judged = {"tested": _judged(entries, "fitness"), "calibrated": _judged(entries, "calibrated")}
+    return {
+        "index": {
+            "groups": [Shown(group, plot_of(group), *_notes(group)) for group in groups],
+            "runs": entries,
+        },
+        **({"compare": {"groups": pairs}} if pairs else {}),
+        **({"answers": {}} if entries else {}),
+        **({"why": why} if why["failures"] else {}),
+        **(
+            {
+                "record": {
+                    "parts": provenance_parts(entries),
+                    "differences": differences(entries),
+                    "runs": entries,
+                }
+            }
+            if entries or board.problems
+            else {}
+        ),
+        **({"judge": judged} if any(judged.values()) else {}),
+        **({"audit": {"compared": compared}} if audit else {}),
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A group as Decide shows it: `banner` is said of all its files, `warnings` of one by its label."""
+
+    group: Group
+    plot: Plot | None
+    banner: list[str]
+    warnings: list[tuple[str, str]]
+
+
+def _notes(group: Group) -> tuple[list[str], list[tuple[str, str]]]:
+    """What is to be said of all files of which anything is known, and of some: (their labels, what)."""
+    said: dict[str, list[str]] = {}
+    known = [row for row in group.rows if row.run or row.member.weights]
+    for row in known:
+        of_run = row.run.measured.warnings if row.run else ()
+        of_file = row.member.weights.warnings if row.member.weights else ()
+        for text in dict.fromkeys([*of_run, *of_file]):
+            said.setdefault(text, []).append(row.label)
+    runs = sum(row.run is not None for row in known)
+    common = [
+        text for text, labels in said.items() if len(labels) >= max(runs, 1) and len(labels) > len(known) // 2
+    ]
+    others = [(", ".join(labels), text) for text, labels in said.items() if text not in common]
+    return common, others
 
 
 def _implied(audit: Audit | None) -> dict[tuple[str, str], Interval]:
@@ -97,33 +165,8 @@ def _implied(audit: Audit | None) -> dict[tuple[str, str], Interval]:
     return {(each.row, each.benchmark): each for each in audit.intervals} if audit else {}
 
 
-def _warnings(runs: Sequence[SiteRun]) -> dict[str, int]:
-    """Every warning once, with the number by which rows refer to it."""
-    distinct = dict.fromkeys(warning for run in runs for warning in run.measured.warnings)
-    return {warning: number for number, warning in enumerate(distinct, 1)}
-
-
 def _judged(runs: Sequence[SiteRun], part: str) -> list[tuple[SiteRun, JudgeCell]]:
     return [(run, each) for run in runs for each in run.measured.judged if getattr(each, part)]
-
-
-def families(board: Board, runs: Sequence[SiteRun]) -> dict[str, str]:
-    """Model name -> family, of measured and published rows; '' where it is not known."""
-    found = {run.measured.model: run.measured.family or "" for run in runs}
-    return found | {row.model: _family(row) for row in board.published if row.model not in found}
-
-
-def _family(row: PublishedRow) -> str:
-    """What the model's config says; published tables do not know families."""
-    import yaml
-
-    from evalkit.config.overrides import names
-    from evalkit.files import CONFIGS
-
-    if row.model not in names("model"):
-        return ""
-    content = yaml.safe_load((CONFIGS / "model" / f"{row.model}.yaml").read_text(encoding="utf-8"))
-    return str(content.get("family") or "")
 
 
 def _environment() -> Environment:
@@ -139,15 +182,16 @@ def _environment() -> Environment:
     )
     environment.filters.update(FILTERS)
     environment.globals.update(browse=browse, heat=heat)
-    environment.globals.update(rate=rate, standing=standing, judge_notes=NOTES)
+    environment.globals.update(rate=rate, standing=standing, judge_notes=NOTES, answer_link=answer_link)
     return environment
 
 
-def _assets() -> dict[str, bytes]:
+def _assets(live: bool) -> dict[str, bytes]:
     from importlib.resources import files
 
     folder = files("evalkit.board") / "assets"
-    return {f"assets/{name}": (folder / name).read_bytes() for name in ASSETS}
+    names = (*ASSETS, *LIVE_ASSETS) if live else ASSETS
+    return {f"assets/{name}": (folder / name).read_bytes() for name in names}
 
 
 BAR = 100  # an interval bar's width, in its own units: one a point
@@ -189,10 +233,42 @@ def heat(count: int, of: int) -> int:
 
 
 def browse(**filters: str | None) -> str:
-    """A link to the example browser with these filters."""
+    """A link to the answers with these filters; without a benchmark to those of all."""
     given = {key: value for key, value in filters.items() if value}
-    return "examples.html#?" + urlencode(given, quote_via=quote)
+    return "answers.html#?" + urlencode(given, quote_via=quote)
 
+
+def answer_link(benchmark: str, id_: str, turn: int | None, sample: int) -> str:
+    """A link to one example, as `linkTo` of list.js makes it."""
+    parts = [benchmark, id_]
+    if turn is not None or sample:
+        parts.append("-" if turn is None else str(turn))
+    if sample:
+        parts.append(str(sample))
+    return "answers.html#" + "/".join(quote(part, safe="") for part in parts)
+
+
+def delta(estimate: Estimate, reach: float) -> tuple[str, str, str]:
+    """Left end and width of a difference's interval, and its middle, on a bar of 100 with 0 at 50."""
+
+    def place(value: float) -> float:
+        return 50 + 50 * max(-1.0, min(1.0, value / reach))
+
+    low, high = place(estimate.low), place(estimate.high)
+    return f"{low:.1f}", f"{max(high - low, 0.5):.1f}", f"{place(estimate.value) - TICK / 2:.1f}"
+
+
+KIND_MARKS = {
+    "reference": "◆",
+    "as_good": "≈",
+    "better": "▲",
+    "worse": "▼",
+    "unresolved": "?",
+    "unfit": "⊘",
+    "failed": "✕",
+    "not_compared": "·",
+}
+"""What says a verdict beside its colour."""
 
 FILTERS: dict[str, Callable[..., Any]] = {
     "percent": percent_digits,
@@ -203,145 +279,10 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "bar": bar,
     "breakable": breakable,
     "change": change,
+    "delta": delta,
+    "share": share_text,
+    "signed": partial(tenths, sign="+"),
+    "mark": KIND_MARKS.__getitem__,
     "p_value": p_value,
     "points": points,
 }
-
-
-Slugs = dict[tuple[str, str], str]
-"""By model and run id."""
-
-
-@dataclass(frozen=True, slots=True)
-class SweepFigure:
-    """A curve: its file below the site's folder, and what it shows."""
-
-    file: str
-    title: str
-
-
-@dataclass(frozen=True, slots=True)
-class SweepLine:
-    """A member on one benchmark. `run` is the slug of its run if that is on the site."""
-
-    member: Member
-    accuracy: Estimate | None
-    comparison: Comparison | None
-    verdict: str
-    run: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class SweepPanel:
-    """One benchmark, or the average over several: `name` is `average` there."""
-
-    name: str
-    title: str
-    lines: list[SweepLine]
-
-
-@dataclass(frozen=True, slots=True)
-class SweepPart:
-    """One sweep. `choice`: which file from which memory on, in words. `reference`: its run's slug."""
-
-    anchor: str
-    sweep: Sweep
-    choice: list[str]
-    figures: list[SweepFigure]
-    panels: list[SweepPanel]
-    reference: str | None
-    requantized: list[str]
-    warnings: list[tuple[str, str]]
-
-
-def sweep_parts(sweeps: Sequence[Sweep], runs: Sequence[SiteRun]) -> tuple[list[SweepPart], dict[str, bytes]]:
-    """The sweeps in the order given, and the figures' files."""
-    found, files = [], {}
-    for number, sweep in enumerate(sweeps):
-        part = _sweep_part(number, sweep, {(run.measured.model, run.measured.run): run.slug for run in runs})
-        drawn = curves.curves(sweep)
-        for figure, name in zip(part.figures, curves.names(sweep), strict=True):
-            files[figure.file] = drawn[f"{name}.svg"]
-        found.append(part)
-    return found, files
-
-
-def _sweep_part(number: int, sweep: Sweep, slugs: Slugs) -> SweepPart:
-    needed = steps(sweep)
-    weights = [(member, member.weights) for member in sweep.members if member.weights]
-    return SweepPart(
-        anchor=f"sweep-{number}",
-        sweep=sweep,
-        choice=step_lines(sweep, needed, [step.member.title for step in needed]),
-        figures=[
-            SweepFigure(f"curves/{number}-{name}.svg", title) for name, title in curves.names(sweep).items()
-        ],
-        panels=[
-            SweepPanel(name, title, [_sweep_line(sweep, member, name, slugs) for member in sweep.members])
-            for name, title in panels(sweep)
-        ],
-        reference=_slug(sweep.member(sweep.reference), slugs),
-        requantized=sorted({each.requantized_from for _, each in weights if each.requantized_from}),
-        warnings=[(member.title, warning) for member, each in weights for warning in each.warnings],
-    )
-
-
-def _sweep_line(sweep: Sweep, member: Member, benchmark: str, slugs: Slugs) -> SweepLine:
-    comparison = overall(member) if benchmark == AVERAGE else member.compared(benchmark)
-    return SweepLine(
-        member=member,
-        accuracy=member.accuracy.get(benchmark),
-        comparison=comparison,
-        verdict=verdict_cell(sweep, member, comparison),
-        run=_slug(member, slugs),
-    )
-
-
-def _slug(member: Member, slugs: Slugs) -> str | None:
-    """A run's folder is named after its id."""
-    return slugs.get((member.name, PurePosixPath(member.run_dir or "").name))
-
-
-_BLOCKS = ("model", "engine", "hardware", "measured", "protocol", "sampling", "settings", "evalkit")
-
-
-@dataclass(frozen=True, slots=True)
-class ProvenancePart:
-    """One run: blocks of its record's head as they are, and one block per benchmark's data."""
-
-    run: SiteRun
-    blocks: list[tuple[str, list[tuple[str, str]]]]
-    data: list[tuple[str, list[tuple[str, str]]]]
-
-
-def provenance_parts(runs: Sequence[SiteRun]) -> list[ProvenancePart]:
-    """Every run, in the board's order."""
-    return [_provenance_part(run) for run in runs]
-
-
-def _provenance_part(run: SiteRun) -> ProvenancePart:
-    info = run.run.info
-    blocks = [(name, list(_flat(info.raw.get(name)))) for name in _BLOCKS]
-    blocks.append(("time", list(_flat({"started": info.started, "ended": info.ended}))))
-    data = [(name, list(_flat(mapping(info.raw.get("data")).get(name)))) for name in info.benchmarks]
-    return ProvenancePart(run, [(name, values) for name, values in blocks if values], data)
-
-
-def _flat(value: object, name: str = "") -> Iterator[tuple[str, str]]:
-    """Nested blocks as dotted names with text; what is not known is left out."""
-    if isinstance(value, Mapping):
-        for key, inner in value.items():
-            yield from _flat(inner, f"{name}.{key}" if name else str(key))
-    elif isinstance(value, list | tuple):
-        for number, inner in enumerate(value):
-            yield from _flat(inner, f"{name}.{number}")
-    elif value is not None:
-        yield name, _text(value)
-
-
-def _text(value: object) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, int):
-        return f"{value:,}"
-    return f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -40,7 +40,7 @@ def build_view(paths: Sequence[Path], results: Path, data_dir: str | None = None
         raise UserError(
             problems[0] if problems else f"no runs in {results / 'runs'} yet: run something first"
         )
-    files = site(board_of(runs, []), runs, _sweeps(results, runs))
+    files = _files(runs, results, live=False)
     folder = results / VIEW
     written = {f"site/{name}": content for name, content in files.items()}
     written[MANIFEST] = manifest_of(written)
@@ -52,6 +52,15 @@ def build_view(paths: Sequence[Path], results: Path, data_dir: str | None = None
         if missing and run.info.engine.engine != "replay":
             unfinished[name] = there, there + missing
     return View(folder / "site" / "index.html", tuple(runs), unfinished, tuple(problems))
+
+
+def live_files(paths: Sequence[Path], results: Path, data_dir: str | None = None) -> dict[str, bytes]:
+    """The site of the runs that can be read, none perhaps, for pages that ask how far they are."""
+    return _files(_read(paths, data_dir)[0], results, live=True)
+
+
+def _files(runs: Mapping[str, Run], results: Path, *, live: bool) -> dict[str, bytes]:
+    return site(board_of(runs, []), runs, _sweeps(results, runs), live=live)
 
 
 def _read(paths: Sequence[Path], data_dir: str | None) -> tuple[dict[str, Run], list[str]]:

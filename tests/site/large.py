@@ -82,7 +82,7 @@ def _measure(driver: Chrome, folder: Path) -> None:
     for page in PAGES:
         driver.get(f"{folder.as_uri()}/{page}.html")
         print(f"{page:<12}first paint {wait.until(lambda _: driver.execute_script(_PAINT)):>6.0f} ms")
-    driver.get(f"{folder.as_uri()}/examples.html")
+    driver.get(f"{folder.as_uri()}/answers.html")
     ready = "return document.querySelectorAll('#found tbody tr').length > 0"
     wait.until(lambda _: driver.execute_script(ready))
     for preset in ("A right, B wrong", "both wrong", "all"):

@@ -76,14 +76,59 @@ def test_every_answer_is_there_with_every_rules_verdict(made: Run) -> None:
     by_key = {(*item.key, sample.number): (item, sample) for item, sample in answers(made)}
     assert len(given) == len(listed["items"]) == len(by_key)
     for place, (line, answer) in enumerate(zip(listed["items"], given, strict=True)):
-        id_, turn, number, gold, question = line
+        id_, turn, number, gold, question, printed = line
         item, sample = by_key[id_, turn, number]
         assert (answer["text"], gold, question) == (sample.text, item.gold, item.question)
+        assert printed == item.printed
         for number, rule in enumerate(index["rules"]):
             verdict = sample.scores.get(rule)
             marks = listed["verdicts"][0][number]
             code = marks[place] if marks else " "
             assert code == (" " if verdict is None else "+" if verdict.correct else "-")
+
+
+def test_the_list_says_what_was_read_and_why_it_is_wrong(made: Run) -> None:
+    files = scripts(made)
+    index = content(files["index.js"], "index")
+    listed = content(files["b0.js"], "b0")
+    (said,) = listed["said"]
+    assert [index["rules"][number] for number in listed["counts"]] == ["financial"]
+    by_key = {(*item.key, sample.number): sample for item, sample in answers(made)}
+    wrong = 0
+    for place, line in enumerate(listed["items"]):
+        sample = by_key[line[0], line[1], line[2]]
+        score = sample.scores["financial"]
+        assert index["outcomes"][ord(said["kinds"][place]) - ord("a")] == score.outcome
+        assert said["why"][place] == ("" if score.correct else sample.reason)
+        assert (score.extracted or "").startswith(said["read"][place].removesuffix("…"))
+        wrong += not score.correct
+    assert wrong
+
+
+def test_a_record_without_reasons_says_why_too(made: Run) -> None:
+    old = [
+        replace(item.with_samples((replace(item.samples[0], reason=""),)), printed="") for item in made.items
+    ]
+    (said,) = content(scripts(with_items(made, old))["b0.js"], "b0")["said"]
+    whole = content(scripts(made)["b0.js"], "b0")["said"][0]
+    # What the dataset printed, which a reading may rest on, is not known of it.
+    assert [bool(why) for why in whole["why"]] == [bool(why) for why in said["why"]]
+    assert any("right is" in why for why in said["why"])
+
+
+def test_a_cut_off_answer_is_marked(made: Run) -> None:
+    item = made.items[0]
+    items = [item.with_samples((replace(item.samples[0], finish_reason="length"),)), made.items[1]]
+    (said,) = content(scripts(with_items(made, items))["b0.js"], "b0")["said"]
+    assert said["cut"] == "x "
+
+
+def test_facets_say_which_examples_have_a_value(made: Run) -> None:
+    listed = content(scripts(made)["b0.js"], "b0")
+    steps = listed["facets"]["steps"]
+    by_id = {item.id: item for item in made.items}
+    for line, at in zip(listed["items"], steps["at"], strict=True):
+        assert steps["values"][at] == str(by_id[line[0]].facets["steps"])
 
 
 def test_a_part_holds_what_its_start_says(made: Run, monkeypatch: pytest.MonkeyPatch) -> None:

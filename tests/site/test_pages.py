@@ -15,7 +15,7 @@ from evalkit.audit import audit_table
 from evalkit.board.board import Board, runs_of
 from evalkit.board.pages import breakdown_parts, failures_parts, rules_parts
 from evalkit.board.published import against
-from evalkit.board.site import ASSETS, PAGES, site
+from evalkit.board.site import ASSETS, LIVE_ASSETS, MORE, PAGES, site
 from evalkit.published import read_table
 from evalkit.run.info import Run
 from tests.leaderboard.made import with_head, with_items
@@ -76,15 +76,16 @@ def test_a_measured_file_of_a_published_model_stands_against_the_published_score
 
 
 def test_every_link_leads_somewhere_within_the_site(records: dict[str, Run]) -> None:
-    made = site(made_board(records), records, [])
+    board, table = made_board(records), read_table()
+    made = site(board, records, [], audit_table(table), against(board, table))
     pages = {name: read(content) for name, content in made.items() if name.endswith(".html")}
-    assert set(pages) == {f"{name}.html" for name in PAGES}
+    assert set(pages) == {*(f"{name}.html" for name in PAGES), "audit.html"}
     for name, page in pages.items():
         assert len(page.ids) == len(set(page.ids)), name
         for target in page.targets:
             file, _, fragment = target.partition("#")
             assert (file or name) in made, target
-            if fragment and file != "examples.html":
+            if fragment and file != "answers.html":
                 assert fragment in pages[file or name].ids, target
 
 
@@ -103,10 +104,19 @@ def test_no_page_holds_a_script_a_style_or_a_handler(records: dict[str, Run]) ->
         assert b"default-src 'none'" in content, name
 
 
-def test_an_empty_board_has_its_pages() -> None:
+def test_a_page_with_nothing_to_say_is_not_made(records: dict[str, Run]) -> None:
     made = site(Board({"finqa": "FinQA"}, (), ()), {}, [])
-    assert b"No run is on the leaderboard yet" in made["index.html"]
-    assert {f"{name}.html" for name in PAGES} < set(made)
+    assert b"No run is here yet" in made["index.html"]
+    assert [name for name in made if name.endswith(".html")] == ["index.html"]
+    one = {"q8_0.gz": records["q8_0.gz"]}
+    alone = site(made_board(one), one, [])
+    assert {name for name in alone if name.endswith(".html")} == {
+        "index.html",
+        "answers.html",
+        "why.html",
+        "record.html",
+    }
+    assert b"compare.html" not in alone["index.html"]
 
 
 def test_runs_of_one_model_are_told_apart(records: dict[str, Run]) -> None:
@@ -122,24 +132,57 @@ def test_runs_of_one_model_are_told_apart(records: dict[str, Run]) -> None:
 def test_a_breakdown_counts_what_the_rows_say(records: dict[str, Run]) -> None:
     board = made_board(records)
     runs = runs_of(board, records)
-    parts = breakdown_parts(board.benchmarks, runs)
+    parts = breakdown_parts(board.benchmarks, runs, {1: runs[0]}, least=1)
     assert [part.title for part in parts] == ["FinQA", "ConvFinQA", "Ant_Finance", "TFNS"]
-    tables = {(part.title, table.facet): dict(table.rows) for part in parts for table in part.tables}
+    tables = {
+        (part.title, table.facet): {words: cells for _, words, cells in table.rows}
+        for part in parts
+        for table in part.tables
+    }
     assert {facet for title, facet in tables if title == "Ant_Finance"} == {"category", "task"}
     assert ("history", "gold") in parts[1].same
-    for number, entry in enumerate(runs):
-        for value, cells in tables["FinQA", "steps"].items():
+    for value, cells in tables["FinQA", "steps"].items():
+        rights = []
+        for number, entry in enumerate(runs):
             items = [item for item in entry.items("finqa") if str(item.facets["steps"]) == value]
-            right = sum(bool(item.samples[0].scores["financial"].correct) for item in items)
-            estimate = cells[number]
-            assert estimate is not None
-            assert (estimate.n, round(estimate.value * estimate.n)) == (len(items), right)
+            rights.append(sum(bool(item.samples[0].scores["financial"].correct) for item in items))
+            cell = cells[number]
+            assert cell is not None
+            assert (cell.estimate.n, round(cell.estimate.value * cell.estimate.n)) == (len(items), rights[-1])
+        first, second = cells
+        assert first is not None
+        assert first.difference is None
+        assert second is not None
+        assert second.difference is not None
+        assert round(second.difference.value * len(items)) == rights[1] - rights[0]
     # A task is one file: its rows are the sample, else nothing could be said.
     tasks = [
-        cell for cells in tables["Ant_Finance", "task"].values() for cell in cells if cell and cell.n > 1
+        cell.estimate
+        for cells in tables["Ant_Finance", "task"].values()
+        for cell in cells
+        if cell and cell.estimate.n > 1
     ]
     assert tasks
-    assert all(cell.error is not None for cell in tasks)
+    assert all(estimate.error is not None for estimate in tasks)
+
+
+def test_kinds_with_fewer_than_ten_questions_are_left_out_and_counted(records: dict[str, Run]) -> None:
+    board = made_board(records)
+    runs = runs_of(board, records)
+    whole = breakdown_parts(board.benchmarks, runs, {}, least=1)
+    shown = {
+        (part.name, table.name): table
+        for part in breakdown_parts(board.benchmarks, runs, {})
+        for table in part.tables
+    }
+    assert shown
+    for part in whole:
+        for table in part.tables:
+            kept = shown.get((part.name, table.name))
+            enough = [words for _, words, cells in table.rows if any(c and c.estimate.n >= 10 for c in cells)]
+            assert [words for _, words, _ in kept.rows] == enough if kept else not enough
+            if kept:
+                assert kept.left_out == len(table.rows) - len(enough)
 
 
 def test_failures_add_up(records: dict[str, Run]) -> None:
@@ -179,13 +222,14 @@ def test_rules_come_best_first_with_the_one_that_counts_marked(records: dict[str
     whole = [line for line in finqa.lines if not line.partial]
     means = [sum(cell.value for cell in line.cells if cell) / len(runs) for line in whole]
     assert means == sorted(means, reverse=True)
-    assert b'class="main"><th scope="row"><code>financial</code>' in site(board, records, [])["rules.html"]
+    assert b'class="main"><th scope="row"><code>financial</code>' in site(board, records, [])["why.html"]
 
 
 def test_templates_and_assets_are_package_data() -> None:
     package = files("evalkit.board")
-    assert {f"{name}.html" for name in PAGES} < {each.name for each in (package / "templates").iterdir()}
-    assert {each.name for each in (package / "assets").iterdir()} == set(ASSETS)
+    templates = {each.name for each in (package / "templates").iterdir()}
+    assert {f"{name}.html" for name in (*PAGES, *MORE)} < templates
+    assert {each.name for each in (package / "assets").iterdir()} == {*ASSETS, *LIVE_ASSETS}
 
 
 def test_scripts_never_read_text_as_markup() -> None:

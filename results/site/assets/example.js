@@ -29,7 +29,7 @@ function promptText(text) {
 
 function promptDetails(prompt, texts, label) {
   return element("details", { open: "" }, element("summary", {}, label),
-    element("div", { class: "prompt", tabindex: "0", role: "region", "aria-label": label },
+    element("div", { class: "prompt" },
       ...prompt.map(([role, text]) => element("section", {}, element("h3", { class: "role" }, role), ...promptText(texts[text])))));
 }
 
@@ -59,14 +59,14 @@ function facts(answer) {
   ].filter(Boolean).join(" · ");
 }
 
-function outputCard(answer, runs, rule, prompts) {
+function outputCard(answer, runs, rule, prompts, side) {
   const verdict = verdictOf(answer, rule);
   const [, code, failure, extracted, , note] = verdict || [];
   const label = runs[answer.run].label;
   return element("section", { class: "output", "aria-label": `Output of ${label}` },
-    element("h3", {}, verdictMark(code), " ", element("a", { href: `provenance.html#${runs[answer.run].anchor}` }, label)),
+    element("h3", {}, verdictMark(code), " ", side ? `${side}: ` : "", element("a", { href: `record.html#${runs[answer.run].anchor}` }, label)),
     element("p", { class: "verdict" }, verdict ? failure.replaceAll("_", " ") : "this rule does not apply", note ? `: ${note}` : ""),
-    answer.reason ? element("p", { class: "note", dir: "auto" }, `financial: ${answer.reason}`) : "",
+    answer.reason ? element("p", { class: "reason", dir: "auto" }, answer.reason) : "",
     element("p", { class: "extracted" }, "extracted ", extracted ? element("code", { dir: "auto" }, extracted) : "nothing"),
     ...outputText(answer, verdict),
     element("p", { class: "note" }, facts(answer), prompts > 1 ? ` · prompt ${answer.prompt + 1}` : ""));
@@ -88,37 +88,42 @@ function rulesTable(answers, runs, rules) {
 }
 
 function ruleChoice(rules, chosen, onChange) {
-  const select = element("select", { id: "rule-here" }, ...rules.map((name, number) => element("option", { value: number }, name)));
+  const select = element("select", { id: "rule-here" }, element("option", { value: -1 }, "the one that counts"),
+    ...rules.map((name, number) => element("option", { value: number }, name)));
   select.value = chosen;
   select.addEventListener("change", () => onChange(Number(select.value)));
   return element("label", {}, "Rule ", select);
 }
 
-// `around` has the links to the list and to the neighbours in it; `state` what the filters are. What is hidden
-// has no places to scroll to: the article must be shown by then.
-function showExample(place, item, content, index, state, around, onRule) {
-  const [id, turn, sample, gold, question] = item;
+// `around` has the links to the list and to the neighbours in it; `chosen` what the filters are, `counts` the
+// rule that counts for each run. What is hidden has no places to scroll to: the article must be shown by then.
+function showExample(place, item, content, index, chosen, counts, around, onRule) {
+  const [id, turn, sample, gold, question, printed] = item;
   const example = content.items[place];
-  const first = [state.a, state.b];
+  const first = [chosen.a, chosen.b];
   const rank = (answer) => (first.includes(answer.run) ? first.indexOf(answer.run) : first.length);
   const answers = [...example.answers].sort((x, y) => rank(x) - rank(y) || x.run - y.run);
+  const ruleOf = (answer) => (chosen.rule < 0 ? counts[answer.run] : chosen.rule);
+  const sideOf = (answer) => (index.runs.length < 2 ? "" : answer.run === chosen.a ? "A" : answer.run === chosen.b ? "B" : "");
   const prompts = example.prompts.map((prompt, number) =>
     promptDetails(prompt, content.texts, example.prompts.length > 1 ? `Prompt ${number + 1}` : "Prompt"));
   const name = [around.benchmark, id, turn === null ? null : `turn ${turn}`, sample ? `sample ${sample}` : null];
+  const fact = (key, value, className = "") => element("div", { class: className }, element("dt", {}, key), element("dd", { dir: "auto" }, value));
   const article = document.getElementById("example");
   article.replaceChildren(
-    element("nav", { class: "pager", "aria-label": "Examples" }, element("p", {}, around.back), element("p", {}, around.previous, " ", around.next)),
+    element("nav", { class: "pager", "aria-label": "Answers" }, element("p", {}, around.back),
+      element("p", {}, element("span", { class: "keys" }, "k, j: previous, next · Esc: list"), around.where, around.previous, " ", around.next)),
     element("p", { class: "path" }, name.filter(Boolean).join(" · ")),
-    element("h1", { tabindex: "-1", dir: "auto" }, question),
-    element("dl", { class: "facts" },
-      element("div", { class: "gold" }, element("dt", {}, "gold"), element("dd", { dir: "auto" }, gold)),
-      ...example.facets.map(([key, value]) => element("div", {}, element("dt", {}, key.replaceAll("_", " ")), element("dd", {}, value)))),
+    element("div", { class: "asked" },
+      element("h1", { tabindex: "-1", dir: "auto" }, question || id),
+      element("dl", { class: "facts" },
+        fact("gold", printed || gold, "gold"),
+        ...(printed && printed !== gold ? [fact("as a value", gold)] : []),
+        ...example.facets.map(([key, value]) => fact(key.replaceAll("_", " "), value)))),
+    element("div", { class: "filters" }, ruleChoice(index.rules, chosen.rule, onRule)),
+    element("div", { class: "outputs" }, ...answers.map((answer) => outputCard(answer, index.runs, ruleOf(answer), example.prompts.length, sideOf(answer)))),
     ...prompts,
-    element("h2", {}, "Outputs"),
-    element("div", { class: "filters" }, ruleChoice(index.rules, state.rule, onRule)),
-    element("div", { class: "outputs" }, ...answers.map((answer) => outputCard(answer, index.runs, state.rule, example.prompts.length))),
-    element("h2", {}, "Every rule"),
-    rulesTable(answers, index.runs, index.rules));
+    element("details", { class: "fold" }, element("summary", {}, "Every rule"), rulesTable(answers, index.runs, index.rules)));
   // The answer is mostly at the end of a long trace: show it, with some of what leads to it.
   for (const mark of article.querySelectorAll("pre mark")) {
     mark.parentElement.scrollTop = mark.offsetTop - mark.parentElement.clientHeight / 2;

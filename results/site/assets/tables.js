@@ -1,4 +1,4 @@
-// Tables that sort by any column, and the leaderboard's filters. Without this script they are plain tables.
+// Tables that sort by any column. Without this script they are plain tables.
 "use strict";
 
 (() => {
@@ -37,30 +37,4 @@
       button.addEventListener("click", () => sortBy(table, header, column));
     });
   }
-
-  const family = document.querySelector("[data-family-filter]");
-  if (!family) return;
-  const columns = [...document.querySelectorAll("[data-show]")];
-
-  function showColumns() {
-    const hidden = new Set(columns.filter((box) => !box.checked).map((box) => box.dataset.show));
-    for (const cell of document.querySelectorAll("table.scores [data-column]")) {
-      cell.hidden = hidden.has(cell.dataset.column);
-    }
-  }
-
-  function showRows() {
-    const counts = [...document.querySelectorAll("table[data-rows]")].map((table) => {
-      const rows = [...table.tBodies[0].rows];
-      for (const row of rows) row.hidden = family.value !== "" && row.dataset.family !== family.value;
-      return `${rows.filter((row) => !row.hidden).length} of ${rows.length} ${table.dataset.rows}`;
-    });
-    document.querySelector("[data-count]").textContent = `Showing ${counts.join(", ")}.`;
-  }
-
-  for (const box of columns) box.addEventListener("change", showColumns);
-  family.addEventListener("change", showRows);
-  // A browser that goes back may have kept the controls as they were left.
-  showColumns();
-  showRows();
 })();
