@@ -30,15 +30,15 @@ DEMONSTRATION ?= limit=6 protocol.max_tokens=64
 define SHOWN
 
 What you saw, with a model that is far too small to know finance:
-- SmolLM2-135M, a GGUF file of 98 MB, was downloaded, its hash checked, and served by llama.cpp on this machine.
-- It was asked a few bundled questions of four benchmarks; the fifth, free text, is only asked with a judge.
+- SmolLM2-135M, a GGUF file of 98 MB, was downloaded, checked, and served by llama.cpp on this machine.
+- It was asked 24 bundled questions of four benchmarks; the fifth, free text, is only asked with a judge.
 - Each answer was on disk before it counted: the same command again generates nothing.
-- "right" is per cent by a rule, with its 95 % interval: with so few questions it is wide, and no verdict is possible.
-- "cut off" counts answers that ran into the token limit: a score says little where most did.
+- "right" is per cent by a rule, with its 95 % interval: wide, as so few questions decide nothing.
+- "cut off" counts answers that ran into the token limit: where most did, a score says little.
 Now, after `. $(VENV)/bin/activate`:
-  evalkit show last                                     every answer, and why it counts as it does
-  evalkit run my.gguf benchmark=finqa,tfns limit=20     a file of your own
-  evalkit sweep A.gguf B.gguf limit=50                  two files, and which to deploy
+  evalkit show last                                           every answer, and why it counts as it does
+  evalkit run my.gguf                                         a file of your own
+  evalkit sweep A.gguf B.gguf benchmark=finqa,tfns limit=50   two files, and which to deploy
 endef
 export SHOWN
 
