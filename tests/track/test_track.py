@@ -134,6 +134,20 @@ def test_mlflow_has_settings_figures_and_the_record_once(folder: Path) -> None:
         assert database.execute("select count(*) from runs").fetchone() == (1,)
 
 
+@pytest.mark.skipif(not _installed("mlflow"), reason="needs pip install -e '.[mlflow]'")
+def test_a_sweep_logs_each_member_once_and_not_its_noise_runs(folder: Path) -> None:
+    """Also where the members were complete before the tracker was asked for."""
+    (folder / "others.jsonl").write_bytes((folder / "outputs.jsonl").read_bytes())
+    sweep = ["sweep", "outputs.jsonl", "others.jsonl", *RUN[2:-1], "benchmark=finqa"]
+    assert evalkit(folder, *sweep).returncode == 0
+    done = evalkit(folder, *sweep, "track=mlflow")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("track=mlflow: mlflow ui") == 2
+    with sqlite3.connect(folder / "results" / "mlflow" / "mlflow.db") as database:
+        names = [name for (name,) in database.execute("select name from runs").fetchall()]
+    assert sorted(name.split()[0] for name in names) == ["others", "outputs"]
+
+
 @pytest.mark.skipif(not _installed("wandb"), reason="needs pip install -e '.[wandb]'")
 def test_wandb_writes_offline(folder: Path) -> None:
     done = evalkit(folder, *RUN, "track=wandb", WANDB_API_KEY="")
