@@ -44,6 +44,7 @@ command goes on where it stopped.
   label_defects=FILE       wrong or ambiguous gold labels of your own (CSV), to see accuracy without them
   plan=true                say what it takes (questions, tokens, download, memory, time) and start nothing
   published=true           at the end, the rows of the published table as well
+  track=TOOL               at the end, log settings, figures and record with wandb, mlflow or trackio, offline
   run_dir=PATH             default: results/runs/<model>/<run id>
   -m ...                   one run for each of several values: -m fin-r1-q4_k backend.slots=1,4
 
@@ -109,6 +110,7 @@ def run(config: DictConfig, *, named: bool = True) -> int:
     from evalkit.run.runner import execute, planned, without_unscored
     from evalkit.schema import DEFAULT, EngineUnusable
     from evalkit.text import output_console, show_lines
+    from evalkit.track import check_tracker, track
 
     messages = Console(stderr=True)
     composed = to_dict(config)
@@ -125,6 +127,8 @@ def run(config: DictConfig, *, named: bool = True) -> int:
         return 0
     if judge:
         check_judge(judge)
+    if settings.track:
+        check_tracker(settings.track)
     try:
         finished = execute(settings, messages, notes=notes)
     except EngineUnusable as error:
@@ -137,7 +141,10 @@ def run(config: DictConfig, *, named: bool = True) -> int:
         return 1
     if judge:
         judge_run(finished, judge, messages)
-    return conclude(finished, DEFAULT, output_console(), defects, published=settings.published)
+    code = conclude(finished, DEFAULT, output_console(), defects, published=settings.published)
+    if line := track(finished.path, settings):
+        show_lines(messages, [line])
+    return code
 
 
 def _plan_lines(settings: RunSettings, expected: Forecast) -> Iterator[str]:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from evalkit.commands.run import LEFT_OUT
-from evalkit.run.folder import Finished
+from evalkit.run.folder import Finished, path_of
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
+    from evalkit.config.settings import RunSettings
     from evalkit.sweep.plan import Plan
 
 HELP = """
@@ -34,6 +38,7 @@ and the others go on.
   judge=local|endpoint     a judge for free text, the same for all: see `evalkit judge run --help`
   strict=true              refuse a file whose tensors contradict the recipe that it claims
   sweep.dir=PATH           default: results/sweeps/NAME/<id>
+  track=TOOL               each member's run with wandb, mlflow or trackio: see `evalkit run --help`
   ...                      everything that `evalkit run` takes; several values (backend.slots=1,4): members
 
 examples:
@@ -54,20 +59,40 @@ def main(arguments: Sequence[str]) -> int:
     from evalkit.sweep.plan import plan
     from evalkit.sweep.runner import run_sweep
     from evalkit.text import output_console, show_lines
+    from evalkit.track import check_tracker
 
     def report(finished: Finished) -> None:
         write_reports(finished, DEFAULT)
+        tried.add(finished.path)
+        _track(finished.path, finished.settings, messages)
 
     planned, output, messages = plan(arguments), output_console(), Console(stderr=True)
+    tried: set[Path] = set()
     if planned.left_out:
         show_lines(messages, [LEFT_OUT.format(", ".join(planned.left_out))])
     if any(member.settings.plan for member in planned.members):
         show_lines(output, _plan_lines(planned))
         return 0
+    for member in planned.members:
+        if member.settings.track:
+            check_tracker(member.settings.track)
     sweep = run_sweep(planned, report, write_sweep, messages)
+    for member in planned.members:
+        if (path := path_of(member.settings)) not in tried:  # it was complete before
+            _track(path, member.settings, messages)
     output.print(sweep_terminal(sweep, output.width))
     output.print(f"report and curves: {planned.folder / 'report.md'}", highlight=False, soft_wrap=True)
     return int(any(member.status != "done" for member in sweep.members))
+
+
+def _track(path: Path, settings: RunSettings, messages: Console) -> None:
+    """Log a member's run with its tracker, if it has one and the run is there."""
+    from evalkit.run.record import RECORD_FILE
+    from evalkit.text import show_lines
+    from evalkit.track import track
+
+    if (path / RECORD_FILE).exists() and (line := track(path, settings)):
+        show_lines(messages, [line])
 
 
 def _plan_lines(plan: Plan) -> Iterator[str]:

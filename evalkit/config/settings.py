@@ -42,6 +42,7 @@ Name = Annotated[
     str, Field(min_length=1, max_length=200, pattern=r"^[^/\\\x00-\x1f]*[^/\\\x00-\x1f.][^/\\\x00-\x1f]*$")
 ]
 SelectBy = Literal["item", "group"]
+Tracker = Literal["wandb", "mlflow", "trackio"]
 
 
 class GeometrySettings(Settings):
@@ -296,6 +297,7 @@ class RunSettings(QuestionSettings):
     label_defects: Immaterial[str | None]
     plan: Immaterial[bool] = False
     published: Immaterial[bool] = False
+    track: Immaterial[Tracker | None] = None
     executor: Immaterial[LocalExecutor | RayExecutor | None] = None
 
     @property

@@ -221,7 +221,7 @@ class MemberRunner:
             changes: settings of the backend that differ this time.
         """
         backend = member.settings.backend.model_copy(update=dict(changes))
-        again = {"backend": backend, "run_dir": str(path), "probe": False}
+        again = {"backend": backend, "run_dir": str(path), "probe": False, "track": None}
         settings = member.settings.model_copy(update=again)
         return self.run(PlannedMember(member.name, member.title, settings), data)
 

@@ -58,10 +58,16 @@ def hostile(run: Run) -> Run:
     return with_items(with_head(run, model=model, run_id="../run"), items)
 
 
+def of_hub(run: Run) -> Run:
+    """The run as if all its benchmarks had been read from upstream."""
+    data = {name: {**each, "source": "hub", "revision": "abc"} for name, each in run.info.raw["data"].items()}
+    return with_head(run, data=data)
+
+
 @pytest.fixture
 def run_dir(run: Run, tmp_path: Path) -> Path:
-    """A run's folder with its record."""
+    """The folder with the record of a run of upstream data, which every format can tell."""
     folder = tmp_path / "run"
     folder.mkdir()
-    (folder / RECORD_FILE).write_bytes(to_bytes(run))
+    (folder / RECORD_FILE).write_bytes(to_bytes(of_hub(run)))
     return folder

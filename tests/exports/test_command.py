@@ -18,7 +18,7 @@ from evalkit.run.record import RECORD_FILE, to_bytes
 from evalkit.schema import UserError
 from tests.leaderboard.made import unchecked, with_answers, with_head
 
-FORMATS = ["every_eval_ever", "latex", "lm_eval", "markdown", "model_card", "parquet"]
+FORMATS = ["eval_results", "every_eval_ever", "latex", "lm_eval", "markdown", "model_card", "parquet"]
 ALL = """
 import sys
 from evalkit.commands.export import main
@@ -62,7 +62,7 @@ def test_same_record_same_bytes_anywhere(run_dir: Path, tmp_path: Path) -> None:
         subprocess.run(command, check=True, env=environment, cwd=source, capture_output=True)
         made.append(_bytes(out))
     assert made[0] == made[1]
-    assert len(made[0]) == 4 * 2 + 1 + (1 + 5) + 1 + 1 + 1
+    assert len(made[0]) == 1 + 4 * 2 + 1 + (1 + 5) + 1 + 1 + 1
 
 
 def test_several_runs_are_one_table_and_a_file_set_each(run: Run, run_dir: Path, tmp_path: Path) -> None:
