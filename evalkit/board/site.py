@@ -14,9 +14,10 @@ from evalkit.board.browser import example_scripts
 from evalkit.board.pages import breakdown_parts, failures_parts, rules_parts
 from evalkit.board.tables import NOTES, rate, standing
 from evalkit.report import curves
-from evalkit.report.compare import p_value, points
+from evalkit.report.compare import p_value
 from evalkit.report.curves import panels
 from evalkit.report.sweep import step_lines, verdict_cell
+from evalkit.report.verdict import points
 from evalkit.run.info import Run
 from evalkit.schema import AVERAGE, Comparison, Estimate
 from evalkit.sweep.recommend import steps
