@@ -7,12 +7,15 @@ as code spans, in CSV as cells that no spreadsheet runs, on a terminal as one li
 from __future__ import annotations
 
 import json
+import math
 import re
 import shutil
 import sys
 import textwrap
 import unicodedata
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal, TextIO
 from urllib.parse import urlsplit
 
@@ -192,6 +195,27 @@ def _broken(lines: Sequence[str], width: int) -> str:
         break_long_words=False,
         break_on_hyphens=False,
     )
+
+
+def write_json(record: object) -> None:
+    """Print a typed record as JSON, which is then all that a command prints on standard output.
+
+    Keys are the record's own names. Numbers are not rounded: bytes, seconds, and fractions of 1 where a table
+    says per cent. What is not finite is null, a path or a time is its text.
+    """
+    sys.stdout.write(json.dumps(_jsonable(record), indent=2, allow_nan=False) + "\n")
+
+
+def _jsonable(value: object) -> object:
+    if is_dataclass(value) and not isinstance(value, type):
+        return {each.name: _jsonable(getattr(value, each.name)) for each in fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): _jsonable(each) for key, each in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_jsonable(each) for each in value]
+    if isinstance(value, float | Decimal):
+        return float(value) if math.isfinite(value) else None
+    return value if value is None or isinstance(value, bool | int | str) else str(value)
 
 
 def output_console() -> Console:

@@ -27,11 +27,20 @@ asked differently (prompts, data, temperature, max_tokens, ...) are not compared
   flips=N                  how many flipped examples to show (default: none, with details or in files 6)
   out=DIR                  write comparison.md, comparison.json and flips.csv (all flips) there
   data.dir=PATH            where the runs' local data is now, if it has moved
+  json=true                everything as JSON: what out= writes as comparison.json
 
 exit code: 0 done, 1 some examples have no answer on a side and were not compared, 2 wrong request
 """
 
-_DEFAULTS = {"margin": "2", "rule": "", "details": "false", "flips": "", "out": "", "data.dir": ""}
+_DEFAULTS = {
+    "margin": "2",
+    "rule": "",
+    "details": "false",
+    "flips": "",
+    "out": "",
+    "data.dir": "",
+    "json": "false",
+}
 _FLIPS = 6
 
 
@@ -50,6 +59,7 @@ def _paths(places: Sequence[str]) -> list[Path]:
 
 def main(arguments: Sequence[str]) -> int:
     given = read_arguments("compare", arguments, _DEFAULTS)
+    as_json = given.truth("json")
     margin, details = given.number("margin", 0, 100) / 100, given.truth("details")
     flips = given.whole("flips", least=0) if given.text("flips") else None
     paths = _paths(given.places)
@@ -57,14 +67,17 @@ def main(arguments: Sequence[str]) -> int:
         raise UserError(f"compare: {paths[0]} is given twice: give two different runs")
 
     from evalkit.compare.comparison import compare
-    from evalkit.report.compare import show, write_comparison
+    from evalkit.report.compare import comparison_json, show, write_comparison
     from evalkit.run.runner import read_run
-    from evalkit.text import output_console
+    from evalkit.text import output_console, write_json
 
     reference, candidate = (read_run(path, given.text("data.dir") or None) for path in paths)
     compared = compare(reference, candidate, given.text("rule") or None, margin)
     shown_flips = flips if flips is not None else _FLIPS * details
-    show(compared, shown_flips, output_console(), details=details)
+    if as_json:
+        write_json(comparison_json(compared))
+    else:
+        show(compared, shown_flips, output_console(), details=details)
     out = given.path("out")
     if out:
         write_comparison(out, compared, _FLIPS if flips is None else flips)

@@ -23,6 +23,7 @@ weights are needed.
   sweep=NAME|PATH          a sweep under results_dir/sweeps, or a sweep.json, or the folder that holds one
                            (default: the only one there is)
   results_dir=DIR          default: results
+  json=true                the same as JSON
 
 The need of a file is its measured peak memory (with the GPU's, where there is one), plus what the KV cache
 and the compute buffers grow by if context or slots are not the sweep's. A file with more than half of its
@@ -42,15 +43,16 @@ _DEFAULTS = {
     "headroom": "",
     "sweep": "",
     "results_dir": "results",
+    "json": "false",
 }
 
 
 def main(arguments: Sequence[str]) -> int:
     from evalkit.config.options import no_places, read_arguments
-    from evalkit.report.recommend import recommendation_parts
+    from evalkit.report.recommend import answer, recommendation_parts
     from evalkit.schema import UserError
     from evalkit.sweep.recommend import recommend
-    from evalkit.text import output_console, parse_size
+    from evalkit.text import output_console, parse_size, write_json
 
     given = no_places(read_arguments("recommend", arguments, _DEFAULTS))
     if not given.text("memory"):
@@ -62,7 +64,11 @@ def main(arguments: Sequence[str]) -> int:
         raise UserError("recommend: headroom leaves nothing of memory: give less headroom")
     context, slots = given.optional_whole("context"), given.optional_whole("slots")
     sweep = _sweep(given.text("sweep") or None, Path(given.text("results_dir")))
+    as_json = given.truth("json")
     found = recommend(sweep, memory, context=context, slots=slots)
+    if as_json:
+        write_json({"answer": answer(sweep, found), "sweep": sweep.name, "recommendation": found})
+        return 0
     console = output_console()
     for part in recommendation_parts(sweep, found, console.width):
         console.print(part)
