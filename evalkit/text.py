@@ -7,12 +7,15 @@ as code spans, in CSV as cells that no spreadsheet runs, on a terminal as one li
 from __future__ import annotations
 
 import json
+import math
 import re
 import shutil
 import sys
 import textwrap
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal, TextIO
 from urllib.parse import urlsplit
 
@@ -20,6 +23,7 @@ from evalkit.schema import Estimate, Key, UserError
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
 CAP = 60
 
@@ -193,6 +197,27 @@ def _broken(lines: Sequence[str], width: int) -> str:
     )
 
 
+def write_json(record: object) -> None:
+    """Print a typed record as JSON, which is then all that a command prints on standard output.
+
+    Keys are the record's own names. Numbers are not rounded: bytes, seconds, and fractions of 1 where a table
+    says per cent. What is not finite is null, a path or a time is its text.
+    """
+    sys.stdout.write(json.dumps(_jsonable(record), indent=2, allow_nan=False) + "\n")
+
+
+def _jsonable(value: object) -> object:
+    if is_dataclass(value) and not isinstance(value, type):
+        return {each.name: _jsonable(getattr(value, each.name)) for each in fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): _jsonable(each) for key, each in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_jsonable(each) for each in value]
+    if isinstance(value, float | Decimal):
+        return float(value) if math.isfinite(value) else None
+    return value if value is None or isinstance(value, bool | int | str) else str(value)
+
+
 def output_console() -> Console:
     """A console on standard output, wide enough for any table if that is a file or a pipe."""
     from rich.console import Console
@@ -235,20 +260,58 @@ _LONGEST_WORD = 24  # characters of a table's word that is never broken
 
 def show_table(console: Console, title: str, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """Print a table of text; columns after the first two are aligned right."""
+    console.print(terminal_table(header, rows, console.width, title=title))
+
+
+def terminal_table(
+    header: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    width: int,
+    *,
+    left: Container[int] = range(2),
+    title: str = "",
+    compact: bool = False,
+) -> Table:
+    """A table of text for rich that breaks lines between words where `width` characters cannot hold it.
+
+    Args:
+        left: the columns that are aligned left.
+        compact: without a rule, for a table that has to fit eighty columns.
+    """
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
 
-    rows = [list(row) for row in rows]
-    table = Table(box=SIMPLE_HEAD, title=title or None, title_justify="left", title_style="bold")
-    for index, name in enumerate(header):
-        words = " ".join([name, *(row[index] for row in rows if index < len(row))]).split()
-        longest = min(max(map(len, words), default=1), _LONGEST_WORD)
-        justify: Literal["left", "right"] = "left" if index < 2 else "right"
-        table.add_column(name, justify=justify, overflow="fold", min_width=longest)
-    for row in rows:
-        table.add_row(*(Text(printable(cell)) for cell in row))
-    console.print(table)
+    cells = [[printable(cell) for cell in row] for row in rows]
+    table = Table(title=title or None, title_justify="left", title_style="bold")
+    table.box, table.pad_edge = (None, False) if compact else (SIMPLE_HEAD, True)
+    between = 2 * len(header) - 2 if compact else 3 * len(header) + 1
+    columns = [[name, *(row[index] for row in cells)] for index, name in enumerate(header)]
+    for index, least in enumerate(column_widths(columns, width - between)):
+        justify: Literal["left", "right"] = "left" if index in left else "right"
+        table.add_column(header[index], justify=justify, overflow="fold", width=least)
+    for row in cells:
+        table.add_row(*map(Text, row))
+    return table
+
+
+def column_widths(columns: Sequence[Sequence[str]], available: int) -> list[int]:
+    """The width of each column of texts: as wide as its longest line, less where that is more than there is.
+
+    The widest columns give way first, and none breaks a word of ordinary length while another has room.
+    """
+    from rich.cells import cell_len
+
+    lines = [[line for text in column for line in text.splitlines()] for column in columns]
+    widths = [max(map(cell_len, column), default=1) or 1 for column in lines]
+    words = [max((cell_len(word) for line in column for word in line.split()), default=1) for column in lines]
+    for floors in ([min(word, _LONGEST_WORD) for word in words], [1] * len(words)):
+        while sum(widths) > available:
+            loose = [index for index, width in enumerate(widths) if width > floors[index]]
+            if not loose:
+                break
+            widths[max(loose, key=lambda index: widths[index])] -= 1
+    return widths
 
 
 def show_names(console: Console, title: str, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

@@ -10,8 +10,9 @@ from evalkit.board.decide import Group, Row, verdict_words
 from evalkit.compare.comparison import RunComparison, comparisons, cost_rows, judged, other_differences
 from evalkit.compare.pairs import pair
 from evalkit.flips import Flip
-from evalkit.report.compare import flip_cells, mixed, points, verdict_sentence
+from evalkit.report.compare import flip_cells, mixed
 from evalkit.report.curves import panels
+from evalkit.report.verdict import points, verdict_sentence
 from evalkit.schema import AVERAGE, Comparison, UserError
 from evalkit.sweep.record import overall
 from evalkit.text import file_size, shown, size_text

@@ -17,20 +17,18 @@ from typing import Literal
 from evalkit.board.board import Board, SiteRun
 from evalkit.compare.comparison import comparisons, judged
 from evalkit.compare.pairs import pair
-from evalkit.report.compare import points, verdict_sentence
+from evalkit.fitness import constant_answer
 from evalkit.report.curves import panels
+from evalkit.report.verdict import open_answer, points, verdict_sentence
 from evalkit.schema import AVERAGE, Comparison, Estimate, UserError, VerdictKind
-from evalkit.stats.classification import majority_baseline
-from evalkit.sweep.recommend import Need, need, steps
+from evalkit.sweep.recommend import Need, need, steps, unfit_member
 from evalkit.sweep.record import Member, Sweep, overall
 from evalkit.sweep.results import cost_of, weights_of
-from evalkit.text import duration, mapping, size_text, tenths
+from evalkit.text import size_text, tenths
 
 MARGIN = 0.02
 """The loss that must be excluded where no sweep says another one; the default of `sweep` and `compare`."""
 
-HALF = 0.5  # of the answers cut off: what is left says nothing of the file
-ENOUGH = 10  # items below which no share is called worse than guessing
 LABEL = 28
 
 Kind = VerdictKind | Literal["reference", "not_compared", "failed", "unfit"]
@@ -241,25 +239,12 @@ def verdict_words(comparison: Comparison, margin: float) -> str:
 
 
 def _unfit(member: Member, run: SiteRun | None) -> str:
-    if member.truncated is not None and member.truncated > HALF:
-        return f"{100 * member.truncated:.0f} % of the answers are cut off"
-    below = _below_guessing(run) if run else []
-    return f"worse than guessing on {', '.join(below)}" if below else ""
-
-
-def _below_guessing(run: SiteRun) -> list[str]:
-    """The benchmarks with given answers on which the most frequent one would score more, beyond chance."""
-    found = []
-    for name, cell in run.measured.cells.items():
-        items = run.items(name)
-        if cell.estimate is None or cell.n < ENOUGH:
-            continue
-        if not {item.gold_kind for item in items} <= {"label", "choice"}:
-            continue
-        majority = majority_baseline([item.gold for item in items])
-        if majority is not None and cell.estimate.high < majority[1]:
-            found.append(run.run.info.benchmarks[name].title)
-    return found
+    """Why the file is no choice, "" if it may be one; what older records do not say, its run does."""
+    if run is not None and not member.constants:
+        items = {name: run.items(name) for name in member.accuracy if name != AVERAGE}
+        member = replace(member, constants={name: constant_answer(each) for name, each in items.items()})
+    found = unfit_member(member)
+    return found.reason if found is not None else ""
 
 
 def _headline(sweep: Sweep, rows: Sequence[Row], fit: Sequence[Row], reference: Row | None) -> str:
@@ -275,7 +260,7 @@ def _headline(sweep: Sweep, rows: Sequence[Row], fit: Sequence[Row], reference: 
         return _good(sweep, min(good, key=_bytes), reference)
     unresolved = [row for row in others if row.kind == "unresolved" and row.comparison]
     if unresolved:
-        return _no_answer(unresolved, rows)
+        return open_answer(sweep, [row.member for row in unresolved])
     if others and all(row.kind == "worse" for row in others):
         least = max(others, key=lambda row: row.comparison.difference.value if row.comparison else 0.0)
         lost = verdict_sentence(least.comparison, sweep.margin) if least.comparison else ""
@@ -296,40 +281,6 @@ def _good(sweep: Sweep, row: Row, reference: Row) -> str:
     if row.need and reference.need and row.need.bytes < reference.need.bytes:
         said += f", with {size_text(reference.need.bytes - row.need.bytes)} less memory"
     return said + "."
-
-
-def _no_answer(unresolved: Sequence[Row], rows: Sequence[Row]) -> str:
-    """How many questions would settle the nearest open verdict, and whether there are so many."""
-    found = [row.comparison for row in unresolved if row.comparison]
-    n = max(each.difference.n for each in found)
-    said = f"No answer yet: {n:,} questions cannot tell these files apart"
-    needed = min((each.verdict.needed_n for each in found if each.verdict.needed_n), default=None)
-    if needed is None:
-        return f"{said}; how many would cannot be told."
-    whole, here = _questions(rows, "benchmarks"), _questions(rows, "data")
-    if whole is not None and needed > whole:
-        return f"{said}, and never will: about {needed:,} are needed, and the benchmarks hold {whole:,}."
-    where = "; the bundled samples have too few" if here is not None and needed > here else ""
-    return f"{said}; about {needed:,} would{_time(unresolved[0], needed - n)}{where}."
-
-
-def _questions(rows: Sequence[Row], block: Literal["benchmarks", "data"]) -> int | None:
-    """How many questions the benchmarks, or the data read of them, hold; None if that is not known."""
-    run = next((row.run for row in rows if row.run), None)
-    if run is None:
-        return None
-    scored = [name for name, cell in run.measured.cells.items() if cell.estimate]
-    counts = [mapping(mapping(run.run.info.raw.get(block)).get(name)).get("items") for name in scored]
-    known = [count for count in counts if isinstance(count, int)]
-    return sum(known) if known and len(known) == len(counts) else None
-
-
-def _time(row: Row, more: int) -> str:
-    cost = row.member.cost
-    if cost is None or not cost.throughput_tokens_per_second or not cost.tokens_per_answer:
-        return ""
-    seconds = more * cost.tokens_per_answer / cost.throughput_tokens_per_second
-    return f" ({duration(seconds)} a file at this speed)"
 
 
 def labels_of(groups: Sequence[Group], runs: Sequence[SiteRun]) -> dict[int, str]:

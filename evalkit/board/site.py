@@ -20,7 +20,8 @@ from evalkit.board.pages import breakdown_parts, failures_parts, rules_parts
 from evalkit.board.plot import Plot, plot_of
 from evalkit.board.provenance import differences, provenance_parts
 from evalkit.board.tables import NOTES, rate, standing
-from evalkit.report.compare import p_value, points
+from evalkit.report.compare import p_value
+from evalkit.report.verdict import points
 from evalkit.run.info import Run
 from evalkit.schema import Estimate
 from evalkit.sweep.record import Sweep

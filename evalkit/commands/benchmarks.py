@@ -9,11 +9,11 @@ if TYPE_CHECKING:
     from evalkit.benchmarks.questions import Question
 
 HELP = """
-usage: evalkit benchmarks
+usage: evalkit benchmarks [json=true]
        evalkit benchmarks show FILE|NAME [KEY=VALUE ...]
 
 List the benchmarks that `benchmark=NAME` knows: split, size, licence, source. Each has a data card,
-benchmarks/<name>/README.md.
+benchmarks/<name>/README.md. With json=true, here and with show, the same as JSON.
 
 show  what a set of your own becomes before anything is asked: which column is taken for what, how many
       answers of each kind, and three prompts as the model gets them. A file (CSV, TSV, JSON, JSONL, Parquet,
@@ -28,27 +28,29 @@ exit code: 0 done, 2 wrong request
 
 
 def main(arguments: Sequence[str]) -> int:
+    from evalkit.config.options import json_wanted
     from evalkit.schema import UserError
 
-    if arguments and arguments[0] == "show":
-        return _show(arguments[1:])
-    if arguments:
-        raise UserError(f"benchmarks: '{arguments[0]}': nothing, or show FILE")
-    return _list()
+    as_json, rest = json_wanted("benchmarks", arguments)
+    if rest and rest[0] == "show":
+        return _show(rest[1:], as_json)
+    if rest:
+        raise UserError(f"benchmarks: '{rest[0]}': nothing, or show FILE")
+    return _list(as_json)
 
 
 _PROMPTS = 3
 _PROMPT_CHARS = 1_500
 
 
-def _show(arguments: Sequence[str]) -> int:
+def _show(arguments: Sequence[str], as_json: bool) -> int:
     from collections import Counter
 
     from evalkit.benchmarks.questions import Settings, prompt_of, questions, read_table
     from evalkit.config.overrides import compose, to_dict
     from evalkit.config.settings import read_questions
     from evalkit.schema import UserError
-    from evalkit.text import output_console, printable
+    from evalkit.text import output_console, printable, write_json
 
     if not arguments or "=" in arguments[0]:
         raise UserError("benchmarks show: name a file of questions: evalkit benchmarks show questions.csv")
@@ -62,6 +64,16 @@ def _show(arguments: Sequence[str]) -> int:
         )
     table = read_table(block)
     found = questions(block, table)
+    kinds = Counter(question.kind for question in found)
+    if as_json:
+        record = {"name": name, "rows": len(table.records), "with_answer": len(found), "answers": kinds}
+        read_as = {"columns": table.columns, "options": table.letters, "labels": table.labels}
+        prompts = [
+            {"kind": each.kind, "answer": each.answer, "prompt": prompt_of(each, block)}
+            for each in _one_of_each(found)[:_PROMPTS]
+        ]
+        write_json({**record, **read_as, "prompts": prompts})
+        return 0
     console = output_console()
 
     def say(line: str) -> None:
@@ -71,7 +83,6 @@ def _show(arguments: Sequence[str]) -> int:
     columns = [f"{field} = {column}" for field, column in table.columns.items()]
     options = [f"options = {', '.join(table.letters.values())}"] if table.letters else []
     say("columns: " + "; ".join([*columns, *options]))
-    kinds = Counter(question.kind for question in found)
     say("answers: " + ", ".join(f"{count} {kind}" for kind, count in kinds.most_common()))
     if table.labels:
         say("labels: " + ", ".join(table.labels))
@@ -92,16 +103,21 @@ def _one_of_each(found: Sequence[Question]) -> list[Question]:
     return [*kinds, *(question for question in found if question not in kinds)]
 
 
-def _list() -> int:
+def _list(as_json: bool) -> int:
     from evalkit.benchmarks import names
     from evalkit.config.overrides import compose, to_dict
     from evalkit.config.settings import read_questions
-    from evalkit.text import output_console, show_names
+    from evalkit.text import output_console, show_names, write_json
 
     usual = list(read_questions(to_dict(compose(["data=sample"]))).benchmark)
     others = [name for name in names() if name not in usual]
     every = ",".join([*usual, *others])
     settings = read_questions(to_dict(compose(["data=sample", f"benchmark=[{every}]"])))
+    if as_json:
+        shown = ("title", "split", "records", "items", "licence", "source")
+        blocks = settings.benchmark.items()
+        write_json([{"name": name, **{key: getattr(each, key) for key in shown}} for name, each in blocks])
+        return 0
     rows = [
         (
             name,

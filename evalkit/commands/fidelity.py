@@ -29,6 +29,7 @@ stopped.
   threads=N                of the processor (default: its cores)
   gpu_layers=-1            layers on the GPU, where the library has one; -1: all
   data.dir=PATH            where the run's local data is now, if it has moved
+  json=true                print what fidelity.json holds
 
 examples:
   evalkit fidelity results/runs/fin-r1-f16/greedy-hub-200-1a2b3c4d ladder/*.gguf
@@ -48,6 +49,7 @@ _DEFAULTS = {
     "threads": "",
     "gpu_layers": "-1",
     "data.dir": "",
+    "json": "false",
 }
 
 
@@ -69,10 +71,10 @@ def main(arguments: Sequence[str]) -> int:
     from evalkit.fidelity.engine import default_threads, gpu_layers, require_library
     from evalkit.fidelity.measure import Settings, measure
     from evalkit.fidelity.plan import check_reference, reference_file
-    from evalkit.report.fidelity import show, write_fidelity
+    from evalkit.report.fidelity import as_json, show, write_fidelity
     from evalkit.run.runner import read_run
     from evalkit.schema import EngineUnusable
-    from evalkit.text import output_console
+    from evalkit.text import output_console, write_json
     from evalkit.weights.gguf import read_model
 
     settings = Settings(
@@ -84,6 +86,7 @@ def main(arguments: Sequence[str]) -> int:
         gpu_layers=gpu_layers(given),
     )
     require_library()
+    wants_json = given.truth("json")
     for file in files:
         read_model(file)
     data_dir = given.text("data.dir") or None
@@ -98,6 +101,9 @@ def main(arguments: Sequence[str]) -> int:
     except EngineUnusable as error:
         raise UserError(f"{error}; what was computed is kept, the same command goes on") from error
     write_fidelity(found)
+    if wants_json:
+        write_json(as_json(found))
+        return 0
     console = output_console()
     show(found, console)
     console.print(f"fidelity.json and fidelity.md are in {found.folder}", highlight=False, markup=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -21,11 +21,12 @@ vLLM.
 
   SIZE                     16GiB, 6.5GB, 800MiB
   context=N, slots=N       tokens per slot (prompt and answer), and requests served together
+  json=true                the same as JSON
 
 exit code: 0 something fits, 1 nothing does, 2 wrong request
 """
 
-_DEFAULTS = {"context": "8192", "slots": "4"}
+_DEFAULTS = {"context": "8192", "slots": "4", "json": "false"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,7 @@ def main(arguments: Sequence[str]) -> int:
     import psutil
 
     from evalkit.config.options import read_arguments
-    from evalkit.text import output_console, size_text
+    from evalkit.text import output_console, size_text, write_json
 
     given = read_arguments("fit", arguments, _DEFAULTS)
     context, slots = given.whole("context"), given.whole("slots")
@@ -50,12 +51,19 @@ def main(arguments: Sequence[str]) -> int:
     memory = _memory([place for place in given.places if place not in files])
     here = "" if memory else "this machine's "
     memory = memory or psutil.virtual_memory().total
+    as_json = given.truth("json")
+    found = sorted(
+        [*_own(files, context, slots, memory), *_known(context, slots, memory)], key=lambda each: each.needs
+    )
+    if as_json:
+        asked = {"memory": memory, "context": context, "slots": slots}
+        write_json({**asked, "files": [{**asdict(each), "fits": each.needs <= memory} for each in found]})
+        return int(all(each.needs > memory for each in found))
     console = output_console()
     head = f"{here}{size_text(memory)}, {slots} {'slot' if slots == 1 else 'slots'} of {context:,} tokens:"
     console.print(head, highlight=False)
-    found = [*_own(files, context, slots, memory), *_known(context, slots, memory)]
     width = max(len(each.name) for each in found)
-    for each in sorted(found, key=lambda each: each.needs):
+    for each in found:
         line = f"{each.name:<{width}}  {each.size:>9}  needs {size_text(each.needs, up=True):>10}  "
         console.print(line + _verdict(each, memory), highlight=False, markup=False, soft_wrap=True)
     return int(all(each.needs > memory for each in found))

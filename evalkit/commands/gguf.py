@@ -33,11 +33,10 @@ _DEFAULTS = {
 
 
 def main(arguments: Sequence[str]) -> int:
-    import json
     from pathlib import Path
 
     from evalkit.config.options import read_arguments
-    from evalkit.text import output_console
+    from evalkit.text import output_console, write_json
     from evalkit.weights.gguf import read_model, sha256_of_model
     from evalkit.weights.memory import clean, gguf_facts, show_facts
 
@@ -59,7 +58,7 @@ def main(arguments: Sequence[str]) -> int:
         more = f" (and {len(broken) - 1} more)" if len(broken) > 1 else ""
         raise UserError(f"{clean(header.path.name)} is not what it is said to be: {broken[0]}{more}")
     if as_json:
-        print(json.dumps(found, indent=2))
+        write_json(found)
     else:
         show_facts(found, output_console())
     return 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -59,6 +60,7 @@ verdict is kept: the same command goes on where it stopped. `evalkit run ... jud
   rules=NAMES              as in `evalkit score`; default: those that the run was last scored by
   data.dir=PATH            where the run's local data is now, if it has moved
   published=true           the rows of the published table as well
+  json=true                the figures as JSON
 
 exit code: 0 done, 1 some answers have no verdict, 2 wrong request, 130 interrupted
 """
@@ -80,7 +82,13 @@ def _folders(asked: Arguments) -> list[Path]:
     return [find_run(place) for place in asked.places]
 
 
-_RUN_DEFAULTS = {"data.dir": "", "label_defects": "", "rules": "", "published": "false"}
+_RUN_DEFAULTS = {
+    "data.dir": "",
+    "label_defects": "",
+    "rules": "",
+    "published": "false",
+    "json": "false",
+}
 
 
 def run_main(arguments: Sequence[str]) -> int:
@@ -110,6 +118,7 @@ def run_main(arguments: Sequence[str]) -> int:
         output_console(),
         Path(defects) if defects else None,
         published=asked.truth("published"),
+        as_json=asked.truth("json"),
     )
 
 
@@ -132,6 +141,7 @@ Broken replies are counted and left out.
   benchmark=NAME           of one benchmark only
   seed=0                   of the sample
   data.dir=PATH            where the runs' local data is now, if it has moved
+  json=true                the figures as JSON
 
 Labels of outputs that were made elsewhere: replay the outputs first,
   evalkit run OUT.jsonl benchmark=finqa data=local data.dir=DIR run_dir=RUN_DIR
@@ -139,7 +149,14 @@ Labels of outputs that were made elsewhere: replay the outputs first,
 exit code: 0 done, 1 some verdicts are missing (counted, left out), 2 wrong request
 """
 
-_CALIBRATE_DEFAULTS = {"labels": "", "n": "200", "benchmark": "", "seed": "0", "data.dir": ""}
+_CALIBRATE_DEFAULTS = {
+    "labels": "",
+    "n": "200",
+    "benchmark": "",
+    "seed": "0",
+    "data.dir": "",
+    "json": "false",
+}
 
 
 def calibrate_main(arguments: Sequence[str]) -> int:
@@ -151,27 +168,33 @@ def calibrate_main(arguments: Sequence[str]) -> int:
     from rich.console import Console
 
     from evalkit.config.judge import judge_settings
+    from evalkit.judge.calibrate import calibration_json
     from evalkit.judge.stage import LOG, Progress, open_judge
     from evalkit.run.runner import finished_run
-    from evalkit.text import output_console, show_lines
+    from evalkit.text import output_console, show_lines, write_json
 
     settings = judge_settings(asked.handed_on)
     files = [Path(name) for name in asked.names("labels")]
     runs = [finished_run(folder, asked.values["data.dir"] or None) for folder in _folders(asked)]
     plans = _plans(asked, runs, files, settings, n, seed)
     how = {"judge": settings.as_json(), "n": n, "seed": seed, "labels": [_file(path) for path in files]}
-    console = output_console()
+    console, as_json = output_console(), asked.truth("json")
     progress = Progress(Console(stderr=True))
-    failed = False
+    failed, records = False, []
     with open_judge(settings, _folders(asked)[0] / LOG, progress.verdict) as judge:
         for run, plan in zip(runs, plans, strict=True):
             # The identity is complete when the judge was used: only then is its form of reply known.
             calibrations, flips = plan.carry_out(judge, settings.threshold)
             report = plan.report(calibrations, flips, {"name": judge.name, "identity": judge.identity}, how)
             _write_calibration(run, report)
-            _show_calibration(report, run.path, console)
+            if as_json:
+                records.append({"run": run.path, **json.loads(calibration_json(report))})
+            else:
+                _show_calibration(report, run.path, console)
             failed = failed or bool(report.errors)
-        if judge.stopped:
+        if as_json:
+            write_json({"runs": records, "stopped": judge.stopped})
+        elif judge.stopped:
             show_lines(console, [f"judge stopped: {judge.stopped}; the same command goes on from there"])
     return int(failed)
 
@@ -373,11 +396,19 @@ pairwise.md into RUN_A, or out=DIR.
   seed=0                   of the sample
   out=DIR                  where the results go
   data.dir=PATH            where the runs' local data is now, if it has moved
+  json=true                the figures as JSON
 
 exit code: 0 done, 1 some verdicts are missing (counted, left out), 2 wrong request
 """
 
-_PAIRWISE_DEFAULTS = {"n": "200", "benchmark": "", "seed": "0", "out": "", "data.dir": ""}
+_PAIRWISE_DEFAULTS = {
+    "n": "200",
+    "benchmark": "",
+    "seed": "0",
+    "out": "",
+    "data.dir": "",
+    "json": "false",
+}
 
 
 def pairwise_main(arguments: Sequence[str]) -> int:
@@ -391,8 +422,10 @@ def pairwise_main(arguments: Sequence[str]) -> int:
     from evalkit.config.judge import judge_settings
 
     settings = judge_settings(asked.handed_on)
+    as_json = asked.truth("json")
     names, pairs = _pairs(asked, settings, n, seed)
-    return _judge(settings, names, pairs, {"judge": settings.as_json(), "n": n, "seed": seed}, _folder(asked))
+    how = {"judge": settings.as_json(), "n": n, "seed": seed}
+    return _judge(settings, names, pairs, how, _folder(asked), as_json=as_json)
 
 
 def _judge(
@@ -401,12 +434,14 @@ def _judge(
     pairs: Mapping[str, Sequence[Match]],
     how: Mapping[str, Any],
     out: Path,
+    *,
+    as_json: bool,
 ) -> int:
     from rich.console import Console
 
-    from evalkit.judge.pairwise import Pairwise, play, tally
+    from evalkit.judge.pairwise import Pairwise, play, tally, to_json
     from evalkit.judge.stage import LOG, Progress, open_judge
-    from evalkit.text import output_console, show_lines
+    from evalkit.text import output_console, show_lines, write_json
 
     progress = Progress(Console(stderr=True))
     with open_judge(settings, out / LOG, progress.verdict) as judge:
@@ -421,6 +456,9 @@ def _judge(
         played=[each for of_one in played.values() for each in of_one],
     )
     _write_pairwise(out, found)
+    if as_json:
+        write_json({**json.loads(to_json(found)), "stopped": stopped})
+        return int(found.errors > 0)
     console = output_console()
     _show_pairwise(found, out, console)
     if stopped:

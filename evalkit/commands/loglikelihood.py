@@ -20,6 +20,7 @@ its generated answers.
   threads=N                of the processor (default: its cores)
   gpu_layers=-1            layers on the GPU, where the library has one; -1: all
   data.dir=PATH            where the run's local data is now, if it has moved
+  json=true                print what loglikelihood.json holds
 
 example:
   evalkit loglikelihood results/runs/fin-r1-f16/greedy-hub-200-1a2b3c4d ladder/*.gguf benchmark=[tfns]
@@ -35,6 +36,7 @@ _DEFAULTS = {
     "threads": "",
     "gpu_layers": "-1",
     "data.dir": "",
+    "json": "false",
 }
 
 
@@ -55,11 +57,12 @@ def main(arguments: Sequence[str]) -> int:
     from evalkit.fidelity.likelihood import score_options
     from evalkit.fidelity.measure import check_file
     from evalkit.fidelity.plan import reference_file
-    from evalkit.report.fidelity import show_likelihoods, write_likelihoods
+    from evalkit.report.fidelity import likelihoods_json, show_likelihoods, write_likelihoods
     from evalkit.run.runner import read_run
-    from evalkit.text import output_console
+    from evalkit.text import output_console, write_json
 
     require_library()
+    as_json = given.truth("json")
     out = given.path("out")
     assert out is not None
     run = read_run(run_path, given.text("data.dir") or None)
@@ -79,6 +82,9 @@ def main(arguments: Sequence[str]) -> int:
     except EngineUnusable as error:
         raise UserError(f"{error}; what was computed is kept, the same command goes on") from error
     write_likelihoods(found)
+    if as_json:
+        write_json(likelihoods_json(found))
+        return 0
     console = output_console()
     show_likelihoods(found, console)
     console.print(f"loglikelihood.json is in {found.folder}", highlight=False, markup=False)

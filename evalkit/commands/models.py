@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from evalkit.config.settings import BackendSettings, ModelSettings, RunSettings
 
 HELP = """
-usage: evalkit models
+usage: evalkit models [json=true]
 
 List the models that `evalkit run NAME` knows: size, memory, backend, licence, source; then what else can be
 run, and what only has a row in the published table. A size "by its card" is only implied by what the card
@@ -33,16 +34,18 @@ _CONTEXT, _SLOTS = 8192, 4
 
 
 def main(arguments: Sequence[str]) -> int:
+    from evalkit.config.options import no_places, read_arguments
     from evalkit.config.overrides import names
     from evalkit.config.settings import run_settings
-    from evalkit.schema import UserError
-    from evalkit.text import output_console, show_names
+    from evalkit.text import output_console, show_names, write_json
 
-    if arguments:
-        raise UserError(f"models takes no arguments, got '{arguments[0]}'")
+    as_json = no_places(read_arguments("models", arguments, {"json": "false"})).truth("json")
     found = {
         name: run_settings([f"+model={name}", "data=sample"]) for name in names("model") if name not in _WAYS
     }
+    if as_json:
+        write_json([_line(name, run) for name, run in found.items()])
+        return 0
     console = output_console()
     header = ("name", "size", "memory", "parameters", "backend", "title", "licence", "source")
     rows = [_row(name, run) for name, run in found.items() if not run.model.published_only]
@@ -58,36 +61,65 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _row(name: str, run: RunSettings) -> tuple[str, ...]:
-    from evalkit.text import parameters_text
+@dataclass(frozen=True, slots=True)
+class ModelLine:
+    """A model by name. Sizes in bytes; `size_source`: who says so; `needs`: memory in words, for vLLM."""
+
+    name: str
+    title: str
+    published_only: bool
+    size_bytes: int | None
+    size_source: str | None
+    memory_bytes: int | None
+    needs: str
+    parameters: int | None
+    backend: str
+    licence: str | None
+    source: str
+
+
+def _line(name: str, run: RunSettings) -> ModelLine:
+    from evalkit.engines import stated_needs
+    from evalkit.weights.memory import stated_memory
 
     model, backend = run.model, run.backend
-    return (
-        name,
-        _size(model),
-        _memory(model, backend),
-        parameters_text(model.parameters),
-        backend.kind,
-        model.title,
-        model.licence or "-",
-        _source(model, backend),
+    stated = stated_memory(model, context=_CONTEXT, slots=_SLOTS) if backend.kind == "llama_cpp" else None
+    return ModelLine(
+        name=name,
+        title=model.title,
+        published_only=model.published_only,
+        size_bytes=model.size_bytes,
+        size_source=model.size_source,
+        memory_bytes=stated.total if stated else None,
+        needs="" if stated or model.published_only else stated_needs(model, backend),
+        parameters=model.parameters,
+        backend=backend.kind,
+        licence=model.licence,
+        source="" if model.published_only else _source(model, backend),
     )
 
 
-def _memory(model: ModelSettings, backend: BackendSettings) -> str:
-    from evalkit.engines import stated_needs
-    from evalkit.text import size_text
-    from evalkit.weights.memory import stated_memory
+def _row(name: str, run: RunSettings) -> tuple[str, ...]:
+    from evalkit.text import parameters_text, size_text
 
-    stated = stated_memory(model, context=_CONTEXT, slots=_SLOTS) if backend.kind == "llama_cpp" else None
-    return size_text(stated.total, up=True) if stated else stated_needs(model, backend)
+    line = _line(name, run)
+    return (
+        name,
+        _size(line),
+        size_text(line.memory_bytes, up=True) if line.memory_bytes is not None else line.needs,
+        parameters_text(line.parameters),
+        line.backend,
+        line.title,
+        line.licence or "-",
+        line.source,
+    )
 
 
-def _size(model: ModelSettings) -> str:
+def _size(line: ModelLine) -> str:
     from evalkit.text import file_size
 
-    size = file_size(model.size_bytes) if model.size_bytes else "-"
-    return f"{size} by its card" if model.size_source == "card" else size
+    size = file_size(line.size_bytes) if line.size_bytes else "-"
+    return f"{size} by its card" if line.size_source == "card" else size
 
 
 def _source(model: ModelSettings, backend: BackendSettings) -> str:

@@ -24,6 +24,7 @@ page are in one training record. Reworded examples are not found.
   benchmark=NAME           all its examples; with data=, limit=, seed= and so on as for `evalkit run`
   train=FILE               .jsonl, .json (a list), .csv or .txt, whatever its columns are called
   n=N                      words of an n-gram, 5 to 50
+  json=true                the counts and accuracies as JSON
   out=FILE.csv             write every example with what was found of it, and where
 
 `evalkit audit` says what is known of the published models' training data.
@@ -31,7 +32,7 @@ page are in one training record. Reworded examples are not found.
 exit code: 0 done (whatever was found), 2 wrong request
 """
 
-_DEFAULTS = {"train": "", "n": "13", "out": ""}
+_DEFAULTS = {"train": "", "n": "13", "out": "", "json": "false"}
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -39,12 +40,13 @@ def main(arguments: Sequence[str]) -> int:
     from evalkit.files import write_atomically
     from evalkit.overlap import check_overlap, overlap_markdown, summaries, to_csv
     from evalkit.overlap.index import texts
+    from evalkit.text import write_json
 
     given = read_arguments("overlap", arguments, _DEFAULTS, hand_on=everything)
     train = given.path("train")
     if train is None:
         raise UserError("overlap: give the training file: train=FILE (.jsonl, .json, .csv or .txt)")
-    n = given.whole("n", least=5, most=50)
+    n, as_json = given.whole("n", least=5, most=50), given.truth("json")
     if not train.is_file():
         raise UserError(f"overlap: train={train}: there is no such file")
     asked, titles, rules = _asked(given.places, given.handed_on)
@@ -55,7 +57,11 @@ def main(arguments: Sequence[str]) -> int:
             write_atomically(out, to_csv(asked, matches))
         except OSError as error:
             raise UserError(f"overlap: out={out} cannot be written: {error.strerror}") from error
-    print(overlap_markdown(summaries(asked, matches, rules), titles, train.name, n), end="")
+    found = summaries(asked, matches, rules)
+    if as_json:
+        write_json({"train": train.name, "n": n, "titles": titles, "benchmarks": found})
+    else:
+        print(overlap_markdown(found, titles, train.name, n), end="")
     return 0
 
 

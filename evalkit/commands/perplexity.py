@@ -15,6 +15,7 @@ of which the second half counts. It says little of what a file loses on a benchm
   chunks=N                 at most (default: all)
   threads=N                of the processor (default: its cores)
   gpu_layers=-1            layers on the GPU, where the library has one; -1: all
+  json=true                the same as JSON
 
 examples:
   evalkit perplexity ladder/*.gguf text=wiki.test.raw
@@ -23,12 +24,13 @@ examples:
 exit code: 0 done, 2 wrong request, 130 interrupted
 """
 
-_DEFAULTS = {"text": "", "context": "512", "chunks": "", "threads": "", "gpu_layers": "-1"}
+_DEFAULTS = {"text": "", "context": "512", "chunks": "", "threads": "", "gpu_layers": "-1", "json": "false"}
 _LARGEST_CONTEXT = 1 << 20
 
 
 def main(arguments: Sequence[str]) -> int:
     import tempfile
+    from dataclasses import asdict
     from pathlib import Path
 
     from evalkit.config.options import read_arguments
@@ -41,7 +43,7 @@ def main(arguments: Sequence[str]) -> int:
 
     from evalkit.fidelity.engine import default_threads, gpu_layers, require_library
     from evalkit.fidelity.perplexity import perplexity, read_text
-    from evalkit.text import output_console, show_table
+    from evalkit.text import output_console, show_table, write_json
     from evalkit.weights.gguf import read_model
 
     require_library()
@@ -49,7 +51,7 @@ def main(arguments: Sequence[str]) -> int:
     text, files = read_text(text_file), [Path(place).expanduser() for place in given.places]
     for file in files:
         read_model(file)
-    rows = []
+    as_json, figures = given.truth("json"), {}
     # A log that tells why a file failed must outlive the command.
     log = Path(tempfile.gettempdir()) / "evalkit-perplexity.log"
     for file in files:
@@ -65,9 +67,14 @@ def main(arguments: Sequence[str]) -> int:
             )
         except EngineUnusable as error:
             raise UserError(str(error)) from error
-        rows.append(
-            (file.name, f"{found.value:.4f}", f"{found.error:.4f}", str(found.tokens), str(found.chunks))
-        )
+        figures[file.name] = found
+    if as_json:
+        write_json([{"file": name, **asdict(each)} for name, each in figures.items()])
+        return 0
+    rows = [
+        (name, f"{each.value:.4f}", f"{each.error:.4f}", str(each.tokens), str(each.chunks))
+        for name, each in figures.items()
+    ]
     header = ("File", "Perplexity", "±", "Tokens", f"Chunks of {context}")
     show_table(output_console(), "", header, rows)
     return 0

@@ -13,8 +13,9 @@ if TYPE_CHECKING:
 HELP = """
 usage: evalkit recommend memory=SIZE [context=N] [slots=N] [headroom=SIZE] [sweep=NAME|PATH] [results_dir=DIR]
 
-The file to deploy on that memory, from a sweep's measured results; why; what else would fit; and what it
-would take to be surer. No weights are needed.
+The file to deploy on that memory in one sentence, from a sweep's measured results, or that there is no answer
+yet and the limit that would give one; why; what else would fit; and what it would take to be surer. No
+weights are needed.
 
   memory=6GiB              what serving the model may take: GiB, GB, MiB, MB, or bytes
   headroom=512MiB          of which this much must stay free (default: nothing)
@@ -22,11 +23,13 @@ would take to be surer. No weights are needed.
   sweep=NAME|PATH          a sweep under results_dir/sweeps, or a sweep.json, or the folder that holds one
                            (default: the only one there is)
   results_dir=DIR          default: results
+  json=true                the same as JSON
 
 The need of a file is its measured peak memory (with the GPU's, where there is one), plus what the KV cache
-and the compute buffers grow by if context or slots are not the sweep's. Of the files that fit, the choice is:
+and the compute buffers grow by if context or slots are not the sweep's. A file with more than half of its
+answers cut off, or with an accuracy below chance, is unfit and never chosen. Of the others that fit it is:
   1. the reference, or as good as it within the sweep's margin: the fastest decode, then the smaller;
-  2. if there is none, one that is not resolvable: the most bits per weight;
+  2. if there is none, one without an answer yet: the most bits per weight;
   3. if all are worse: the smallest loss.
 The verdict is that on the average over the benchmarks.
 
@@ -40,15 +43,16 @@ _DEFAULTS = {
     "headroom": "",
     "sweep": "",
     "results_dir": "results",
+    "json": "false",
 }
 
 
 def main(arguments: Sequence[str]) -> int:
     from evalkit.config.options import no_places, read_arguments
-    from evalkit.report.sweep import recommendation_parts
+    from evalkit.report.recommend import answer, recommendation_parts
     from evalkit.schema import UserError
     from evalkit.sweep.recommend import recommend
-    from evalkit.text import output_console, parse_size
+    from evalkit.text import output_console, parse_size, write_json
 
     given = no_places(read_arguments("recommend", arguments, _DEFAULTS))
     if not given.text("memory"):
@@ -60,9 +64,13 @@ def main(arguments: Sequence[str]) -> int:
         raise UserError("recommend: headroom leaves nothing of memory: give less headroom")
     context, slots = given.optional_whole("context"), given.optional_whole("slots")
     sweep = _sweep(given.text("sweep") or None, Path(given.text("results_dir")))
+    as_json = given.truth("json")
     found = recommend(sweep, memory, context=context, slots=slots)
+    if as_json:
+        write_json({"answer": answer(sweep, found), "sweep": sweep.name, "recommendation": found})
+        return 0
     console = output_console()
-    for part in recommendation_parts(sweep, found):
+    for part in recommendation_parts(sweep, found, console.width):
         console.print(part)
     return 0
 

@@ -45,6 +45,7 @@ command goes on where it stopped.
   plan=true                say what it takes (questions, tokens, download, memory, time) and start nothing
   published=true           at the end, the rows of the published table as well
   track=TOOL               at the end, log settings, figures and record with wandb, mlflow or trackio, offline
+  json=true                at the end (or with plan=true), the figures as JSON and nothing else
   run_dir=PATH             default: results/runs/<model>/<run id>
   -m ...                   one run for each of several values: -m fin-r1-q4_k backend.slots=1,4
 
@@ -58,16 +59,20 @@ exit code: 0 done, 1 finished but some examples have no answer or no verdict, 2 
 
 
 def main(arguments: Sequence[str]) -> int:
+    from evalkit.config.options import json_wanted
     from evalkit.config.overrides import compose, names_benchmarks
     from evalkit.config.words import read_words
     from evalkit.run.named import run_overrides
 
     flags = {"-m", "--multirun"}
-    words = [argument for argument in arguments if argument not in flags]
-    if len(words) < len(arguments):
+    as_json, given = json_wanted("run", arguments)
+    words = [argument for argument in given if argument not in flags]
+    if len(words) < len(given):
+        if as_json:
+            raise UserError("run: json=true is for one run: leave it out, or -m")
         return multirun(_each(read_words("run", words)))
     overrides = run_overrides(read_words("run", words))
-    return run(compose(overrides), named=names_benchmarks(overrides))
+    return run(compose(overrides), named=names_benchmarks(overrides), as_json=as_json)
 
 
 def _each(words: Words) -> list[str]:
@@ -90,12 +95,13 @@ def _each(words: Words) -> list[str]:
 LEFT_OUT = "{}: left out, as without a judge nothing scores it (name it in benchmark=, or give judge=)"
 
 
-def run(config: DictConfig, *, named: bool = True) -> int:
+def run(config: DictConfig, *, named: bool = True, as_json: bool = False) -> int:
     """One run of a composed config; returns the exit code.
 
     Args:
         named: whether the user named the benchmarks; of the default set, those that nothing would score are
             left out.
+        as_json: whether the figures are printed as JSON, and nothing else on standard output.
     """
     from pathlib import Path
 
@@ -107,9 +113,10 @@ def run(config: DictConfig, *, named: bool = True) -> int:
     from evalkit.judge.stage import check_judge, judge_run
     from evalkit.report.label_defects import known_defects
     from evalkit.report.run import conclude
+    from evalkit.run.folder import path_of
     from evalkit.run.runner import execute, planned, without_unscored
     from evalkit.schema import DEFAULT, EngineUnusable
-    from evalkit.text import output_console, show_lines
+    from evalkit.text import output_console, show_lines, write_json
     from evalkit.track import check_tracker, track
 
     messages = Console(stderr=True)
@@ -122,6 +129,9 @@ def run(config: DictConfig, *, named: bool = True) -> int:
     if not named and not judge and not settings.backend.is_recorded:
         settings, left_out = without_unscored(settings)
         notes = [LEFT_OUT.format(", ".join(left_out))] if left_out else []
+    if settings.plan and as_json:
+        write_json({"run": path_of(settings), "left_out": notes, **planned(settings).record()})
+        return 0
     if settings.plan:
         show_lines(output_console(), [*_plan_lines(settings, planned(settings)), *notes])
         return 0
@@ -141,7 +151,8 @@ def run(config: DictConfig, *, named: bool = True) -> int:
         return 1
     if judge:
         judge_run(finished, judge, messages)
-    code = conclude(finished, DEFAULT, output_console(), defects, published=settings.published)
+    shown = {"published": settings.published, "as_json": as_json}
+    code = conclude(finished, DEFAULT, output_console(), defects, **shown)
     if line := track(finished.path, settings):
         show_lines(messages, [line])
     return code

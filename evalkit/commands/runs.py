@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 HELP = """
-usage: evalkit runs [MODEL...] [results_dir=results]
+usage: evalkit runs [MODEL...] [results_dir=results] [json=true]
 
 The runs under results/runs, the newest first: the model, when it was at work, the benchmarks, how many items
 are scored and how many per cent of them are right (the mean over the benchmarks), and how far the run is.
@@ -25,15 +25,18 @@ def main(arguments: Sequence[str]) -> int:
     from evalkit.config.options import read_arguments
     from evalkit.run.find import run_states
     from evalkit.schema import UserError, nearest
-    from evalkit.text import output_console, printable, tenths
+    from evalkit.text import output_console, printable, tenths, write_json
 
-    given = read_arguments("runs", arguments, {"results_dir": "results"})
+    given = read_arguments("runs", arguments, {"results_dir": "results", "json": "false"})
     states = run_states(Path(given.text("results_dir")))
     models = {state.model for state in states}
     for name in given.places:
         if name not in models:
             raise UserError(f"runs: no run of {printable(name)!r} here.{nearest(name, models)}")
     shown = [state for state in states if not given.places or state.model in given.places]
+    if given.truth("json"):
+        write_json(shown)
+        return 0
     console = output_console()
     if not shown:
         console.print(f"no runs in {Path(given.text('results_dir')) / 'runs'} yet", highlight=False)

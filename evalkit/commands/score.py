@@ -18,12 +18,13 @@ The default rule `financial` is always among them, and so are the judge's verdic
   label_defects=FILE       wrong or ambiguous gold labels of your own, beside those that ship
   data.dir=PATH            where the local data is now, if it has moved since the run
   published=true           the rows of the published table as well
+  json=true                the figures as JSON
 
 exit code: 0 done, 1 some examples have no answer, 2 wrong request
 """
 
 
-_DEFAULTS = {"rules": "financial", "data.dir": "", "label_defects": "", "published": "false"}
+_DEFAULTS = {"rules": "financial", "data.dir": "", "label_defects": "", "published": "false", "json": "false"}
 _RULE = re.compile(r"benchmark\.(\w+)\.rule", re.ASCII)
 
 
@@ -49,4 +50,5 @@ def main(arguments: Sequence[str]) -> int:
         output_console(),
         Path(defects) if defects else None,
         published=given.truth("published"),
+        as_json=given.truth("json"),
     )

@@ -16,6 +16,7 @@ RUN is a folder, a record, a model's name or `last`; a run that is still at work
   benchmark=NAME           of one benchmark only
   prompt=true              with ID: all that the model was told, too
   data.dir=PATH            where the run's local data is now, if it has moved
+  json=true                the answers in full as JSON
 
 examples:
   evalkit show last wrong=true benchmark=finqa
@@ -24,16 +25,16 @@ examples:
 exit code: 0 done, 2 wrong request
 """
 
-_DEFAULTS = {"wrong": "false", "benchmark": "", "prompt": "false", "data.dir": ""}
+_DEFAULTS = {"wrong": "false", "benchmark": "", "prompt": "false", "data.dir": "", "json": "false"}
 
 
 def main(arguments: Sequence[str]) -> int:
     from evalkit.config.options import read_arguments
-    from evalkit.report.answers import answer_parts, chosen, list_lines
+    from evalkit.report.answers import answer_parts, answer_records, chosen, list_lines
     from evalkit.run.find import find_run
     from evalkit.run.runner import run_as_it_is
     from evalkit.schema import UserError, nearest
-    from evalkit.text import output_console, printable
+    from evalkit.text import output_console, printable, write_json
 
     given = read_arguments("show", arguments, _DEFAULTS)
     if not 1 <= len(given.places) <= 2:
@@ -48,15 +49,18 @@ def main(arguments: Sequence[str]) -> int:
             f"{nearest(benchmark, known)}"
         )
     answers = chosen(run, id_=id_, benchmark=benchmark, wrong=wrong)
-    console = output_console()
-    if id_ is None:
+    as_json, console = given.truth("json"), output_console()
+    if id_ is None and not as_json:
         for line in list_lines(run, answers):
             console.print(line, highlight=False, markup=False, soft_wrap=True)
         return 0
-    if not answers:
+    if not answers and id_ is not None:
         hint = nearest(id_, {item.id for item in run.items})
         which = "wrong answer" if wrong else "answer"
         raise UserError(f"show: no {which} to {printable(id_)!r} in this run.{hint}")
+    if as_json:
+        write_json(list(answer_records(run, answers, prompt=prompt)))
+        return 0
     for number, (item, sample) in enumerate(answers):
         if number:
             console.print()

@@ -37,6 +37,7 @@ and the others go on.
   plan=true                say what every member takes, and start nothing
   judge=local|endpoint     a judge for free text, the same for all: see `evalkit judge run --help`
   strict=true              refuse a file whose tensors contradict the recipe that it claims
+  json=true                at the end (or with plan=true), the figures as JSON and nothing else
   sweep.dir=PATH           default: results/sweeps/NAME/<id>
   track=TOOL               each member's run with wandb, mlflow or trackio: see `evalkit run --help`
   ...                      everything that `evalkit run` takes; several values (backend.slots=1,4): members
@@ -53,12 +54,15 @@ exit code: 0 done, 1 finished but a member failed or lacks answers, 2 wrong requ
 def main(arguments: Sequence[str]) -> int:
     from rich.console import Console
 
+    from evalkit.config.options import json_wanted
     from evalkit.report.run import write_reports
     from evalkit.report.sweep import sweep_terminal, write_sweep
+    from evalkit.report.verdict import sweep_answer
     from evalkit.schema import DEFAULT
     from evalkit.sweep.plan import plan
+    from evalkit.sweep.recommend import every_choice
     from evalkit.sweep.runner import run_sweep
-    from evalkit.text import output_console, show_lines
+    from evalkit.text import output_console, printable, show_lines, write_json
     from evalkit.track import check_tracker
 
     def report(finished: Finished) -> None:
@@ -66,11 +70,15 @@ def main(arguments: Sequence[str]) -> int:
         tried.add(finished.path)
         _track(finished.path, finished.settings, messages)
 
-    planned, output, messages = plan(arguments), output_console(), Console(stderr=True)
+    as_json, words = json_wanted("sweep", arguments)
+    planned, output, messages = plan(words), output_console(), Console(stderr=True)
     tried: set[Path] = set()
     if planned.left_out:
         show_lines(messages, [LEFT_OUT.format(", ".join(planned.left_out))])
     if any(member.settings.plan for member in planned.members):
+        if as_json:
+            write_json(_plan_record(planned))
+            return 0
         show_lines(output, _plan_lines(planned))
         return 0
     for member in planned.members:
@@ -80,9 +88,22 @@ def main(arguments: Sequence[str]) -> int:
     for member in planned.members:
         if (path := path_of(member.settings)) not in tried:  # it was complete before
             _track(path, member.settings, messages)
+    failed = int(any(member.status != "done" for member in sweep.members))
+    if as_json:
+        answer = sweep_answer(sweep, *every_choice(sweep), printable)
+        write_json({"answer": answer, "folder": planned.folder, "sweep": sweep, "exit_code": failed})
+        return failed
     output.print(sweep_terminal(sweep, output.width))
     output.print(f"report and curves: {planned.folder / 'report.md'}", highlight=False, soft_wrap=True)
-    return int(any(member.status != "done" for member in sweep.members))
+    return failed
+
+
+def _plan_record(plan: Plan) -> dict[str, object]:
+    """The same for programs."""
+    from evalkit.run.runner import planned
+
+    members = [{"member": each.title, **planned(each.settings).record()} for each in plan.members]
+    return {"folder": plan.folder, "members": members}
 
 
 def _track(path: Path, settings: RunSettings, messages: Console) -> None:

@@ -18,11 +18,12 @@ they can still be had; the record the same as the answers. What cannot be looked
   mend=true                drop answers that were changed, so that the run's command asks them again; that
                            it was done stays in run.json and in the record
   data.dir=PATH            where the local data is now, if it has moved since the run
+  json=true                the same as JSON
 
 exit code: 0 all is as it was, 1 something is not, 2 wrong request
 """
 
-_DEFAULTS = {"ask": "0", "seed": "0", "mend": "false", "data.dir": ""}
+_DEFAULTS = {"ask": "0", "seed": "0", "mend": "false", "data.dir": "", "json": "false"}
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -31,22 +32,27 @@ def main(arguments: Sequence[str]) -> int:
     from evalkit.run.find import find_run
     from evalkit.run.verify import ask_again, check_run, mend
     from evalkit.schema import EngineUnusable, UserError
-    from evalkit.text import output_console, show_lines
+    from evalkit.text import output_console, show_lines, write_json
 
     given = read_arguments("verify", arguments, _DEFAULTS)
     count, seed = given.whole("ask", least=0), given.whole("seed", least=0)
     if len(given.places) != 1:
         raise UserError("verify: give the run's folder: evalkit verify RUN_DIR")
     path, data_dir = find_run(given.places[0]), given.text("data.dir") or None
-    console = output_console()
-    if given.truth("mend"):
-        show_lines(console, [f"mended: {reason}" for reason in mend(path)] or ["nothing to mend"])
+    console, as_json = output_console(), given.truth("json")
+    mended = mend(path) if given.truth("mend") else None
+    if mended is not None and not as_json:
+        show_lines(console, [f"mended: {reason}" for reason in mended] or ["nothing to mend"])
     checks = check_run(path, data_dir)
     if count and not any(check.outcome == "wrong" for check in checks):
         try:
             checks += ask_again(path, data_dir, count, seed).checks()
         except EngineUnusable as error:
             raise UserError(f"the engine does not serve, so nothing can be asked again: {error}") from error
+    wrong = any(check.outcome == "wrong" for check in checks)
+    if as_json:
+        write_json({"run": path, "as_it_was": not wrong, "checks": checks, "mended": mended})
+        return int(wrong)
     marks = {"right": "ok", "wrong": "NOT AS IT WAS", "unknown": "not checked"}
     show_lines(console, [f"{check.what}: {marks[check.outcome]}: {check.detail}" for check in checks])
-    return int(any(check.outcome == "wrong" for check in checks))
+    return int(wrong)

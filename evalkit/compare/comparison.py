@@ -7,8 +7,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from operator import attrgetter
 
+from evalkit.compare.needed import Needed, needed, sizes_of
 from evalkit.compare.pairs import Pair, PairedBenchmark, pair
+from evalkit.fitness import Unfit, constant_answer, floor_of, unfit
 from evalkit.flips import Flip, GradedAnswer, count_flips, flips_of, only_answer
+from evalkit.metrics import failures
 from evalkit.run.info import Run
 from evalkit.schema import AVERAGE, Comparison, Estimate, Flips, Item, Verdict
 from evalkit.scoring import get_rule
@@ -127,7 +130,8 @@ class RunComparison:
     """A comparison of `candidate` with `reference`; ``margin`` is a fraction of 1.
 
     `rule`: the one that was asked for, or those that count. ``differences``: see `other_differences`.
-    ``same_weights``: both ran one file, so what differs is noise.
+    ``same_weights``: both ran one file, so what differs is noise. ``unfit_…``: why a side is no choice, None
+    if it can be one.
     """
 
     reference: Run
@@ -138,6 +142,17 @@ class RunComparison:
     comparisons: list[Comparison]
     differences: list[tuple[str, object, object]]
     same_weights: bool
+    unfit_reference: Unfit | None = None
+    unfit_candidate: Unfit | None = None
+
+    @property
+    def decisive(self) -> Comparison:
+        """The comparison that decides: on the average, or on the only benchmark."""
+        return self.comparisons[-1]
+
+    def needed(self, comparison: Comparison) -> Needed | None:
+        """What would settle one of the comparisons; None if it is settled."""
+        return needed(comparison, self.comparisons, sizes_of(self.reference))
 
     @property
     def failed(self) -> int:
@@ -165,6 +180,7 @@ def compare(reference: Run, candidate: Run, rule: str | None, margin: float) -> 
     [found] = judged([comparisons(pairs, margin)], margin)
     counting = dict.fromkeys(reference.info.benchmarks[each.benchmark].rule for each in pairs)
     weights = reference.info.engine.weights_sha256
+    decisive = found[-1]
     return RunComparison(
         reference=reference,
         candidate=candidate,
@@ -174,7 +190,21 @@ def compare(reference: Run, candidate: Run, rule: str | None, margin: float) -> 
         comparisons=found,
         differences=other_differences(candidate, reference),
         same_weights=weights is not None and weights == candidate.info.engine.weights_sha256,
+        unfit_reference=_unfit(reference, pairs, decisive.reference),
+        unfit_candidate=_unfit(candidate, pairs, decisive.candidate),
     )
+
+
+def _unfit(run: Run, pairs: Sequence[PairedBenchmark], accuracy: Estimate) -> Unfit | None:
+    """Why a side is no choice: by its answers to the benchmarks compared, and the `accuracy` that decides."""
+    compared = [each for each in pairs if each.pairs]
+    found = [failures(run.of(each.benchmark), each.rule) for each in compared]
+    answers = sum(each.answers for each in found)
+    constants = {
+        each.benchmark: constant_answer(reference for _, reference in each.pairs) for each in compared
+    }
+    floor = floor_of(AVERAGE, constants, list(constants))
+    return unfit(sum(each.truncated for each in found) / answers if answers else None, accuracy, floor)
 
 
 def other_differences(candidate: Run, reference: Run) -> list[tuple[str, object, object]]:

@@ -123,6 +123,14 @@ def everything(_key: str) -> bool:
     return True
 
 
+def json_wanted(command: str, arguments: Sequence[str]) -> tuple[bool, list[str]]:
+    """Whether `json=true` is among the arguments of a command whose settings are Hydra's, and the others."""
+    words = [argument for argument in arguments if argument.startswith("json=")]
+    rest = [argument for argument in arguments if argument not in words]
+    given = read_arguments(command, words, {"json": "false"})
+    return given.truth("json"), rest
+
+
 def no_places(arguments: Arguments) -> Arguments:
     """The same arguments.
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 from rich.text import Text
 
@@ -75,6 +76,57 @@ def list_lines(run: Run, answers: Iterable[tuple[Item, Sample]]) -> Iterator[str
         read = printable((score.extracted if score else "") or "-", _CELL)
         kind = score.outcome.replace("_", " ") if score else "this rule does not apply"
         yield f"{MARKS[score.correct if score else None]} {name}  gold {gold or '-'}  read {read}  {kind}"
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerRecord:
+    """An answer and its verdict under the `rule` that counts. `messages`: None where nobody asked for it."""
+
+    benchmark: str
+    id: str
+    turn: int | None
+    sample: int
+    question: str
+    gold: str
+    printed: str
+    rule: str
+    score: Score | None
+    reason: str
+    text: str | None
+    finish_reason: str | None
+    completion_tokens: int | None
+    error: str | None
+    messages: tuple[tuple[str, str], ...] | None
+
+
+def answer_records(
+    run: Run, answers: Iterable[tuple[Item, Sample]], *, prompt: bool
+) -> Iterator[AnswerRecord]:
+    """The answers in full, for programs.
+
+    Args:
+        prompt: whether everything that the model was told is among it.
+    """
+    rules = rules_of(run)
+    for item, sample in answers:
+        rule = rules[item.benchmark]
+        yield AnswerRecord(
+            benchmark=item.benchmark,
+            id=item.id,
+            turn=item.turn,
+            sample=sample.number,
+            question=item.question or _last_question(sample),
+            gold=item.gold,
+            printed=item.printed,
+            rule=rule,
+            score=sample.scores.get(rule),
+            reason=sample.reason,
+            text=sample.text,
+            finish_reason=sample.finish_reason,
+            completion_tokens=sample.completion_tokens,
+            error=sample.error,
+            messages=sample.messages if prompt else None,
+        )
 
 
 def answer_parts(run: Run, item: Item, sample: Sample, *, prompt: bool, width: int) -> Iterator[Text]:

@@ -8,23 +8,37 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterable, Sequence
+import shlex
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from evalkit.compare.comparison import RunComparison, cost_rows, costs
+from evalkit.compare.needed import seconds_per_question
 from evalkit.compare.pairs import PairedBenchmark
 from evalkit.files import write_atomically
+from evalkit.fitness import Unfit
 from evalkit.flips import Flip, FlipKind, GradedAnswer
+from evalkit.report.verdict import WORDS, about, limit_word, points, size_of, too_few, verdict_sentence
 from evalkit.run.info import Run
 from evalkit.schema import AVERAGE, Comparison, Estimate, UserError
-from evalkit.text import cell, change, code, percent, plain, printable, shown, table, tenths
+from evalkit.text import (
+    cell,
+    change,
+    code,
+    percent,
+    plain,
+    printable,
+    show_lines,
+    shown,
+    size_text,
+    table,
+    tenths,
+    terminal_table,
+)
 
 COMPARISON_SCHEMA = 1
 FLIP_HEADER = ("Flip", "Benchmark", "Example", "Gold", "Reference said", "Candidate said")
@@ -72,6 +86,7 @@ def comparison_markdown(compared: RunComparison, examples: int) -> str:
     accuracies, flipped, tests = map(_markdown_table, comparison_tables(compared))
     parts = [
         f"# {plain(candidate.info.model.title)} against {plain(reference.info.model.title)}",
+        answer(compared, plain),
         table(("", "Reference", "Candidate"), sides, text_columns=3),
         "## Accuracy",
         accuracies,
@@ -162,8 +177,9 @@ def comparison_json(compared: RunComparison) -> dict[str, Any]:
     """The content of comparison.json: accuracies, differences and margin are fractions of 1."""
     return {
         "schema": COMPARISON_SCHEMA,
-        "reference": _side(compared.reference),
-        "candidate": _side(compared.candidate),
+        "reference": _side(compared.reference, compared.unfit_reference),
+        "candidate": _side(compared.candidate, compared.unfit_candidate),
+        "answer": answer(compared, printable),
         "rule": compared.rule,
         "margin": compared.margin,
         "comparisons": [asdict(each) for each in compared.comparisons],
@@ -184,13 +200,14 @@ def comparison_json(compared: RunComparison) -> dict[str, Any]:
     }
 
 
-def _side(run: Run) -> dict[str, Any]:
+def _side(run: Run, unfit: Unfit | None) -> dict[str, Any]:
     return {
         "name": run.info.model.name,
         "title": run.info.model.title,
         "path": str(run.path),
         "weights_sha256": run.info.engine.weights_sha256,
         "cost": asdict(costs(run)),
+        "unfit": unfit.reason if unfit else None,
     }
 
 
@@ -206,30 +223,6 @@ class Rows:
     header: tuple[str, ...]
     rows: list[tuple[str, ...]]
     text_columns: int = 1
-
-
-def verdict_sentence(comparison: Comparison, margin: float) -> str:
-    """The verdict in words, the difference in points with its 95 % interval; `margin` is a fraction of 1."""
-    difference, verdict = comparison.difference, comparison.verdict
-    if verdict.kind == "as_good":
-        return f"as good as the reference (within {points(margin)})"
-    if verdict.kind == "worse":
-        return f"worse by {_by(-difference.value, -difference.high, -difference.low)}"
-    if verdict.kind == "better":
-        return f"better by {_by(difference.value, difference.low, difference.high)}"
-    if verdict.needed_n is None:
-        return "not resolvable at this n"
-    return f"not resolvable at this n (needs about {verdict.needed_n:,} items)"
-
-
-def points(fraction: float) -> str:
-    """A fraction of 1 in points: `2 points`, `1 point`, `0.5 points`."""
-    number = f"{100 * fraction:g}"
-    return f"{number} point" if number == "1" else f"{number} points"
-
-
-def _by(value: float, low: float, high: float) -> str:
-    return f"{tenths(value)} [{tenths(low)}, {tenths(high)}] points"
 
 
 def tokens(estimate: Estimate | None) -> str:
@@ -260,7 +253,10 @@ def title_of(comparison: Comparison, pairs: Sequence[PairedBenchmark]) -> str:
 def comparison_tables(compared: RunComparison) -> list[Rows]:
     """What a comparison says, per benchmark: accuracies and verdict, flips and lengths, tests."""
     named = [(title_of(each, compared.pairs), each) for each in compared.comparisons]
-    accuracies = [_accuracies(title, each, compared.margin) for title, each in named]
+    accuracies = [
+        _accuracies(title, each, verdict_sentence(each, compared.margin, compared.needed(each)))
+        for title, each in named
+    ]
     return [
         Rows(ACCURACY, accuracies, text_columns=2),
         Rows(FLIPS, [_flips(title, each) for title, each in named]),
@@ -268,10 +264,10 @@ def comparison_tables(compared: RunComparison) -> list[Rows]:
     ]
 
 
-def _accuracies(title: str, each: Comparison, margin: float) -> tuple[str, ...]:
+def _accuracies(title: str, each: Comparison, verdict: str) -> tuple[str, ...]:
     return (
         title,
-        verdict_sentence(each, margin),
+        verdict,
         f"{each.difference.n:,}",
         percent(each.reference),
         percent(each.candidate),
@@ -353,36 +349,158 @@ def not_compared(compared: RunComparison) -> list[str]:
     return lines
 
 
-def show(compared: RunComparison, examples: int, console: Console) -> None:
-    """Print a comparison, with up to `examples` of its flips."""
+# As a reader calls the settings that can move a score; the others of `differences` are details.
+_MOVES = {
+    "engine.engine": "engine",
+    "engine.build": "engine build",
+    "engine.chat_template_sha256": "chat template",
+    "engine.flash_attention": "flash attention",
+    "engine.slots": "slots",
+    "engine.gpu_layers": "layers on the GPU",
+    "sampling.max_tokens": "max_tokens",
+    "protocol.samples": "answers a question",
+}
+_SHORT = 16
+
+
+def answer(compared: RunComparison, said: Callable[[str], str]) -> str:
+    """One sentence: better, worse, as good or no answer yet; by how much; where; cost against cost.
+
+    Args:
+        said: makes a title fit to be shown.
+    """
+    reference, candidate = _names(compared, said)
+    decisive = compared.decisive
+    parts = [each for each in compared.comparisons if each.benchmark != AVERAGE]
+    titles = [said(title_of(each, compared.pairs)) for each in parts]
+    of = " and ".join(titles) if len(titles) < 3 else f"{len(titles)} benchmarks"
+    asked = f"{decisive.difference.n:,} questions of {of}"
+    by, kind = f"{change(decisive.difference)} points", decisive.verdict.kind
+    if compared.unfit_candidate:
+        start = f"{candidate} is unfit, and no choice: {compared.unfit_candidate.reason}"
+        start += f"; against {reference} {by} on {asked}"
+    elif kind == "unresolved":
+        start = f"No answer yet: {asked} cannot tell {candidate} from {reference} ({by}){_would(compared)}"
+    elif kind == "as_good":
+        start = f"{candidate} is as good as {reference} on {asked} ({by}, margin {points(compared.margin)})"
+    else:
+        start = f"{candidate} is {kind} than {reference} by {size_of(decisive)} points on {asked}"
+    where = [
+        f"{word} on {said(title_of(each, compared.pairs))} ({change(each.difference)})"
+        for word, wanted in (("worse", "worse"), ("better", "better"))
+        for each in parts
+        if each.verdict.kind == wanted and len(parts) > 1
+    ]
+    return "; ".join([start, *([", ".join(where)] if where else []), *_costs(compared)]) + "."
+
+
+def _names(compared: RunComparison, said: Callable[[str], str]) -> tuple[str, str]:
+    """What the sentence calls the reference and the candidate."""
+    first, second = (said(run.info.model.title) for run in (compared.reference, compared.candidate))
+    return ("the reference", "the candidate") if first == second else (first, second)
+
+
+def _would(compared: RunComparison) -> str:
+    """What would settle it, and how long that takes for both."""
+    needed = compared.needed(compared.decisive)
+    if needed is None or needed.kind == "unknown":
+        return ""
+    if needed.kind == "never":
+        return f"; {too_few(needed, len(compared.comparisons) == 1)}"
+    paces = [seconds_per_question(run) for run in (compared.reference, compared.candidate)]
+    seconds = sum(pace * needed.more for pace in paces if pace) if all(paces) else None
+    source = next(iter(compared.reference.info.data.values())).source
+    return f"; {limit_word(needed.limit, source)} would{about(seconds)}"
+
+
+def _costs(compared: RunComparison) -> Iterator[str]:
+    """The candidate's cost against the reference's: memory (of the file, if none was measured) and speed."""
+    theirs, ours = costs(compared.reference), costs(compared.candidate)
+    found = []
+    for name, what in (("peak_memory_bytes", "memory"), ("peak_gpu_memory_bytes", "GPU memory")):
+        here, there = getattr(ours, name), getattr(theirs, name)
+        if here and there:
+            found.append(f"{what} {size_text(here)} against {size_text(there)}")
+    here, there = ours.decode_tokens_per_second, theirs.decode_tokens_per_second
+    if here and there:
+        found.append(f"{here:,.1f} against {there:,.1f} tokens/s")
+    if found:
+        yield ", ".join(found)
+
+
+def show(compared: RunComparison, examples: int, console: Console, *, details: bool) -> None:
+    """Print a comparison: the answer, what may have moved it, and a row a benchmark.
+
+    Args:
+        examples: how many flips are shown.
+        details: whether everything else is shown too: settings, tests, costs, and how to read it all.
+    """
+    show_lines(console, [answer(compared, printable)], "bold")
+    for which, side, unfit in (
+        ("reference", compared.reference, compared.unfit_reference),
+        ("candidate", compared.candidate, None),
+    ):
+        why = f": unfit, {unfit.reason}" if unfit else ""
+        show_lines(console, [f"{which}: {printable(side.info.model.title)} ({side.path}){why}"])
+    if details:
+        _show_details(compared, console)
+    else:
+        show_lines(console, _also_different(compared))
+        console.print(terminal_table(_SHORT_HEADER, _short_rows(compared), console.width, compact=True))
+    show_lines(console, not_compared(compared))
     flips = compared.flips
-
-    def say(text: str, style: str = "") -> None:
-        console.print(text, style=style, highlight=False, markup=False, soft_wrap=True)
-
-    for which, side in (("reference", compared.reference), ("candidate", compared.candidate)):
-        say(f"{which}: {printable(side.info.model.title)} ({side.path})")
-    for name, before, after in compared.differences:
-        say(f"{name}: {shown(before)} in the reference's run, {shown(after)} in the candidate's")
-    for rows in comparison_tables(compared):
-        console.print(_terminal_table(rows.header, rows.rows, rows.text_columns))
-    for line in comparison_legend(compared):
-        say(line, "dim")
-    for line in not_compared(compared):
-        say(line)
-    costs = cost_rows(compared.reference, compared.candidate)
-    if costs:
-        console.print(_terminal_table(("Cost", "Reference", "Candidate"), costs))
     if flips and examples:
-        say(f"{min(examples, len(flips))} of {len(flips)} flips:")
+        show_lines(console, [f"{min(examples, len(flips))} of {len(flips)} flips:"])
         cells = [flip_cells(flip) for flip in mixed(flips, examples)]
-        console.print(_terminal_table(FLIP_HEADER, cells, text_columns=len(FLIP_HEADER)))
+        console.print(terminal_table(FLIP_HEADER, cells, console.width, left=range(len(FLIP_HEADER))))
+    if not details:
+        show_lines(console, _next(compared), "dim")
 
 
-def _terminal_table(header: Sequence[str], rows: Sequence[Sequence[str]], text_columns: int = 1) -> Table:
-    table = Table(box=SIMPLE_HEAD)
-    for index, name in enumerate(header):
-        table.add_column(name, justify="left" if index < text_columns else "right", overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(printable(text)) for text in row))
-    return table
+def _show_details(compared: RunComparison, console: Console) -> None:
+    for name, before, after in compared.differences:
+        line = f"{name}: {shown(before)} in the reference's run, {shown(after)} in the candidate's"
+        show_lines(console, [line])
+    for rows in comparison_tables(compared):
+        console.print(terminal_table(rows.header, rows.rows, console.width, left=range(rows.text_columns)))
+    show_lines(console, comparison_legend(compared), "dim")
+    found = cost_rows(compared.reference, compared.candidate)
+    if found:
+        console.print(terminal_table(("Cost", "Reference", "Candidate"), found, console.width, left=(0,)))
+
+
+def _also_different(compared: RunComparison) -> list[str]:
+    """The settings that differ and can move a score, in one line; none if there are none."""
+    found = []
+    for name, before, after in compared.differences:
+        if name in _MOVES:
+            values = [shown(before), shown(after)]
+            said = f" {values[0]} and {values[1]}" if max(map(len, values)) <= _SHORT else ""
+            found.append(f"{_MOVES[name]}{said}")
+    return [f"also different, which can move a score: {', '.join(found)}"] if found else []
+
+
+_SHORT_HEADER = ("", "verdict", "n", "reference", "candidate", "difference")
+
+
+def _short_rows(compared: RunComparison) -> list[tuple[str, ...]]:
+    return [
+        (
+            title_of(each, compared.pairs),
+            WORDS[each.verdict.kind],
+            f"{each.difference.n:,}",
+            tenths(each.reference.value),
+            tenths(each.candidate.value),
+            change(each.difference),
+        )
+        for each in compared.comparisons
+    ]
+
+
+def _next(compared: RunComparison) -> Iterator[str]:
+    flips = compared.decisive.flips
+    if flips is not None:
+        yield f"of {flips.n:,} answers {flips.right_to_wrong:,} lost and {flips.wrong_to_right:,} won"
+    yield "tests, costs, settings and flips: details=true"
+    paths = (shlex.quote(str(run.path)) for run in (compared.reference, compared.candidate))
+    yield f"answers: evalkit view {' '.join(paths)}"

@@ -243,16 +243,22 @@ def show(found: Fidelity, console: Console) -> None:
         console.print(line, highlight=False, markup=False)
 
 
+def likelihoods_json(found: OptionScores) -> dict[str, Any]:
+    """The content of loglikelihood.json."""
+    content = asdict(found)
+    del content["folder"]
+    finite: dict[str, Any] = _finite({"schema": SCHEMA, **content})
+    return finite
+
+
 def write_likelihoods(found: OptionScores) -> None:
     """loglikelihood.json in the folder of what was computed.
 
     Raises:
         UserError: it cannot be written.
     """
-    content = asdict(found)
-    del content["folder"]
     try:
-        text = json.dumps(_finite({"schema": SCHEMA, **content}), ensure_ascii=False, indent=1)
+        text = json.dumps(likelihoods_json(found), ensure_ascii=False, indent=1)
         write_atomically(found.folder / "loglikelihood.json", text + "\n")
     except OSError as error:
         raise UserError(f"{found.folder}: cannot write there: {error.strerror or error}") from error

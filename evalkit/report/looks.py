@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from evalkit.report.compare import verdict_sentence
+from evalkit.report.verdict import verdict_sentence
 from evalkit.sweep.record import Looked, Member, Sweep
 from evalkit.text import change, plain, share, table
 

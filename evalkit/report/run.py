@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from rich.console import Console
 
 from evalkit.files import write_atomically, write_bytes
-from evalkit.metrics import Result, results
+from evalkit.metrics import Result, average, results
 from evalkit.report.judge import judge_section
 from evalkit.report.label_defects import Defect, known_defects, label_defects_section
 from evalkit.report.results_file import results_json
@@ -23,7 +23,7 @@ from evalkit.report.sections import (
     classification_section,
     failures_section,
 )
-from evalkit.report.summary import cost_text, heading, next_lines, summary_lines
+from evalkit.report.summary import cost_text, heading, next_lines, remedies, summary_lines
 from evalkit.report.table import Grid, comparison, to_csv, to_markdown, to_terminal
 from evalkit.run.folder import Finished
 from evalkit.run.generations import mended_line
@@ -33,7 +33,7 @@ from evalkit.run.provenance import cost_line
 from evalkit.run.record import RECORD_FILE, to_bytes
 from evalkit.run.scoring import chosen_rules, scored_run, with_rules, write_scores
 from evalkit.schema import CONTEXT_OVERFLOW, JUDGED
-from evalkit.text import code, show_lines
+from evalkit.text import code, show_lines, write_json
 
 
 def sections(run: Run, defects: Sequence[Defect]) -> list[Section]:
@@ -81,17 +81,22 @@ def conclude(
     label_defects: Path | None = None,
     *,
     published: bool = False,
+    as_json: bool = False,
 ) -> int:
     """Score and report a run; returns the exit code: 1 if examples have no answer, else 0.
 
     Args:
         published: whether the rows of the published table are shown beside the run's own.
+        as_json: whether the figures are printed as JSON, and nothing else.
 
     Raises:
         UserError: no such rule, or `label_defects` (see `evalkit.report.label_defects`) cannot be read.
     """
     concluded = write_reports(finished, rules, label_defects)
     run = concluded.run
+    if as_json:
+        write_json(_record(concluded, finished.path))
+        return concluded.exit_code
     show_lines(console, [*concluded.grid.preface, heading(run)])
     for line in summary_lines(run):
         console.print(line, highlight=False, markup=False, soft_wrap=True)
@@ -102,6 +107,28 @@ def conclude(
     show_lines(console, concluded.lines)
     show_lines(console, next_lines(finished.path))
     return concluded.exit_code
+
+
+def _record(concluded: RunSummary, folder: Path) -> dict[str, object]:
+    """What a run shows when it has ended, for programs. Accuracies are fractions of 1."""
+    run, found = concluded.run, results(concluded.run)
+    return {
+        "run": folder,
+        "model": run.info.model,
+        "protocol": run.info.protocol,
+        "benchmarks": [
+            {
+                "title": run.info.benchmarks[name].title,
+                **asdict(each),
+                "notes": list(remedies(run, name, run.of(name))),
+            }
+            for name, each in found.items()
+        ],
+        "average": average(found.values()),
+        "measured": run.info.measured,
+        "notes": concluded.lines,
+        "exit_code": concluded.exit_code,
+    }
 
 
 def write_reports(finished: Finished, rules: str, label_defects: Path | None = None) -> RunSummary:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from rich.cells import cell_len, set_cell_size
 
+from evalkit.fitness import MOSTLY_CUT_OFF
 from evalkit.metrics import Result, average, counting_rule, failures, results
 from evalkit.report.table import score_cell
 from evalkit.run.info import Run
@@ -20,9 +21,6 @@ from evalkit.text import JUDGED_MARK, duration, percent, printable, size_text
 
 WORTH_SAYING = 0.05
 """From this share of answers on that were cut off, a benchmark's row says so and what to do."""
-
-MOSTLY = 0.5
-"""From this share on, an accuracy says how long answers are and hardly anything else."""
 
 _HEADER = ("", "right [95 %]", "n", "cut off")
 _TITLE = 26  # columns
@@ -79,7 +77,7 @@ def remedies(run: Run, name: str, items: Sequence[Item]) -> Iterator[str]:
         left = "no other answer is left"
         if found.untruncated is not None:
             left = f"without them: {percent(found.untruncated)}"
-        yield f"{left}; this score says little" if found.truncated > MOSTLY * found.answers else left
+        yield f"{left}; this score says little" if found.truncated > MOSTLY_CUT_OFF * found.answers else left
 
 
 def _share(count: int, of: int) -> str:

@@ -1,8 +1,8 @@
-"""A sweep for people: report.md, table.csv, and what the terminal shows of it and of a recommendation.
+"""A sweep for people: report.md, table.csv, and what the terminal shows of it.
 
-The report says which file for which memory, then what to doubt, then gives the tables: short text with units,
-`-` for what is not known. table.csv has a row a member with raw values. The terminal has one compact table;
-a recommendation names the file, why, what else fits and what does not, and how to be surer.
+The report begins with the answer in one sentence, says which file for which memory, then what to doubt, then
+gives the tables: short text with units, `-` for what is not known. table.csv has a row a member with raw
+values. The terminal has one compact table. A recommendation is in `evalkit.report.recommend`.
 """
 
 from __future__ import annotations
@@ -12,13 +12,12 @@ import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from rich.box import SIMPLE_HEAD
-from rich.console import Group, RenderableType
+from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
 from evalkit.files import write_atomically, write_bytes
-from evalkit.report.compare import p_value, points, verdict_sentence
+from evalkit.report.compare import p_value
 from evalkit.report.curves import (
     AXES,
     axis_points,
@@ -27,19 +26,31 @@ from evalkit.report.curves import (
     panels,
     pareto_front,
     serving_shape,
-    slots_of,
 )
 from evalkit.report.looks import looks_lines, looks_section
+from evalkit.report.verdict import points, sweep_answer, verdict_sentence
 from evalkit.schema import AVERAGE, Comparison
-from evalkit.sweep.recommend import Need, Recommendation, steps
-from evalkit.sweep.record import FILE, Cost, Member, Sweep, overall, to_json
-from evalkit.text import change, code, file_size, percent, plain, printable, safe, size_text, table
+from evalkit.sweep.recommend import Need, every_choice, need, needed_of, steps, unfit_member
+from evalkit.sweep.record import FILE, Member, Sweep, overall, to_json
+from evalkit.text import (
+    change,
+    code,
+    file_size,
+    percent,
+    plain,
+    printable,
+    safe,
+    size_text,
+    table,
+    terminal_table,
+)
 
 
 def report(sweep: Sweep) -> str:
     """The whole report as Markdown; the same sweep gives the same text."""
     parts = [
         f"# {plain(sweep.title)}: which file to deploy",
+        sweep_answer(sweep, *every_choice(sweep), plain),
         _summary(sweep),
         _doubts(sweep),
         "## What each loses",
@@ -61,12 +72,12 @@ def report(sweep: Sweep) -> str:
 def _summary(sweep: Sweep) -> str:
     found = steps(sweep)
     if not found:
-        return "Which file fits which memory is not known: no member's memory was measured."
+        measured = any(need(member) is not None for member in sweep.members)
+        why = "no member's memory was measured"
+        return "" if measured else f"Which file fits which memory is not known: {why}."
     lines = step_lines(sweep, found, [f"**{plain(step.member.title)}**" for step in found])
     kinds = {comparison.verdict.kind for m in sweep.members if (comparison := overall(m)) is not None}
-    unresolved = " Nothing is resolvable at this n: the choice goes by bits per weight." * (
-        kinds == {"unresolved"}
-    )
+    unresolved = " Until there is an answer, this goes by bits per weight." * (kinds == {"unresolved"})
     return "\n".join(
         [
             f"Which file for which memory{_serving(sweep)} (below "
@@ -88,6 +99,8 @@ def _doubts(sweep: Sweep) -> str:
     """What a reader must know before any figure; one line each."""
     lines = [f"**{text}**"] if (text := requantized(sweep)) else []
     for member in sweep.members:
+        if why := unfit_member(member):
+            lines.append(f"{plain(member.title)} is unfit, and no choice: {why.reason}")
         if member.status != "done":
             reason = code(member.reason or "no reason recorded", 300)
             lines.append(
@@ -301,9 +314,14 @@ def verdict_cell(sweep: Sweep, member: Member, comparison: Comparison | None) ->
     """The verdict in words; what a member without one is."""
     if member.status == "failed":
         return "failed"
+    is_overall = comparison is None or comparison is overall(member)
+    if is_overall and (why := unfit_member(member)):
+        return f"{'the reference, ' * (member.name == sweep.reference)}unfit: {why.short}"
     if member.name == sweep.reference:
         return "the reference"
-    return verdict_sentence(comparison, sweep.margin) if comparison else "not compared"
+    if comparison is None:
+        return "not compared"
+    return verdict_sentence(comparison, sweep.margin, needed_of(sweep, member, comparison))
 
 
 def fronts(sweep: Sweep) -> dict[str, str]:
@@ -391,6 +409,7 @@ def _member(member: Member) -> dict[str, object]:
         **{key: getattr(cost, key, None) for key in _COST},
         "predicted_memory_bytes": cost.predicted.total if cost and cost.predicted else None,
         "truncated": member.truncated,
+        "unfit": why.kind if (why := unfit_member(member)) else None,
     }
 
 
@@ -422,27 +441,30 @@ def _difference(found: Comparison | None) -> dict[str, object]:
     }
 
 
-_WIDE = 110
+WIDE = 110
+"""Characters from which on a terminal's table has the lesser columns too."""
 
 
 def sweep_terminal(sweep: Sweep, width: int) -> Group:
     """The table with what must be known of it, for rich; lesser columns are left out below 110 characters."""
-    return Group(_sweep_table(sweep, width), *(Text(line) for line in _terminal_lines(sweep)))
+    return Group(
+        Text(sweep_answer(sweep, *every_choice(sweep), printable), style="bold"),
+        _sweep_table(sweep, width),
+        *(Text(line) for line in _terminal_lines(sweep)),
+    )
 
 
 def _sweep_table(sweep: Sweep, width: int) -> Table:
-    made = Table(box=SIMPLE_HEAD)
-    wide = width >= _WIDE
+    wide = width >= WIDE
     columns = ["member", *(["file", "bits"] if wide else []), "peak", *(["decode tok/s"] if wide else [])]
-    for column in [*columns, "accuracy %", *(["difference"] if wide else []), "verdict"]:
-        left = column in ("member", "verdict")
-        made.add_column(column, justify="left" if left else "right", overflow="fold")
+    columns += ["accuracy %", *(["difference"] if wide else []), "verdict"]
+    rows = []
     first = panels(sweep)[0][0] if panels(sweep) else AVERAGE
     for member in sweep.members:
         decisive = overall(member)
         speed = member.cost.decode_tokens_per_second if member.cost else None
         row = [
-            printable(member.title),
+            member.title,
             *([size_cell(member), bits(member)] if wide else []),
             peak_cell(member),
             *([number_cell(speed)] if wide else []),
@@ -450,14 +472,16 @@ def _sweep_table(sweep: Sweep, width: int) -> Table:
             *([change(decisive.difference) if decisive else "-"] if wide else []),
             verdict_cell(sweep, member, decisive),
         ]
-        made.add_row(*(Text(cell) for cell in row))
-    return made
+        rows.append(row)
+    return terminal_table(columns, rows, width, left=(0, len(columns) - 1))
 
 
 def _terminal_lines(sweep: Sweep) -> Iterator[str]:
     if text := requantized(sweep):
         yield text
     for member in sweep.members:
+        if why := unfit_member(member):
+            yield f"{printable(member.title)} is unfit, and no choice: {why.reason}"
         if member.status != "done":
             yield f"{printable(member.title)} {member.status}: {printable(member.reason or '', 200)}"
         for warning in member.weights.warnings if member.weights else ():
@@ -466,146 +490,6 @@ def _terminal_lines(sweep: Sweep) -> Iterator[str]:
     yield from _noise_lines(sweep, printable)
     found = steps(sweep)
     yield from step_lines(sweep, found, [printable(step.member.title) for step in found])
-
-
-def recommendation_parts(sweep: Sweep, found: Recommendation) -> Iterator[RenderableType]:
-    """What to print, in order; nobody else's text is read as markup."""
-    chosen = found.chosen.member
-    file = f" ({printable(chosen.weights.file)}, {size_cell(chosen)})" if chosen.weights else ""
-    yield Text(f"{printable(chosen.title)}{file}", style="bold")
-    for line in [*_why(sweep, found), *_cautions(sweep, chosen)]:
-        yield Text(f"  {line}")
-    others = [each for each in found.fitting if each is not found.chosen]
-    if others:
-        yield _needs_table(sweep, "also fits", others, found.memory)
-    if found.too_large:
-        yield _needs_table(sweep, "does not fit", found.too_large, found.memory)
-    for member in found.unknown:
-        what = printable(member.reason or "", 200) if member.status == "failed" else "its memory is not known"
-        yield Text(f"left out: {printable(member.title)}: {what}")
-    for line in _surer(sweep, found):
-        yield Text(line)
-
-
-def _why(sweep: Sweep, found: Recommendation) -> Iterator[str]:
-    chosen, cost = found.chosen.member, found.chosen.member.cost
-    yield f"needs {size_text(found.chosen.bytes, up=True)} of {size_text(found.memory)}, {_basis(found)}"
-    if cost is not None:
-        costs = [
-            (cost.decode_tokens_per_second, "decodes {:.1f} tokens/s"),
-            (cost.first_token_seconds, "first token after {:.1f} s"),
-            (cost.load_seconds, "loads in {:.1f} s"),
-            (cost.tokens_per_answer, "{:.0f} tokens per answer"),
-        ]
-        if said := ", ".join(text.format(value) for value, text in costs if value is not None):
-            yield f"measured: {said}"
-    shown = panels(sweep)
-    if shown and (estimate := chosen.accuracy.get(shown[0][0])) is not None:
-        yield f"accuracy {percent(estimate)} % ({_over(shown)})"
-    yield f"{verdict_cell(sweep, chosen, overall(chosen))}: {_reason(sweep, found)}"
-
-
-def _over(shown: Sequence[tuple[str, str]]) -> str:
-    titles = [printable(title) for name, title in shown if name != AVERAGE]
-    return f"average of {', '.join(titles)}" if len(titles) > 1 else titles[0]
-
-
-def _basis(found: Recommendation) -> str:
-    cost = found.chosen.member.cost
-    assert cost is not None, "what has no cost has no need"
-    context, slots = found.context or cost.context, found.slots or cost.slots
-    shape = slots_of(context, slots) if context and slots else "its own context and slots"
-    if found.chosen.basis == "measured":
-        return f"measured with {shape}"
-    if found.chosen.basis == "predicted":
-        return f"predicted for {shape}; not measured"
-    return f"estimated for {shape} from {peak_cell(found.chosen.member)} measured with {_own(cost)}"
-
-
-def _own(cost: Cost) -> str:
-    assert cost.context is not None, "nothing is scaled from an unknown shape"
-    assert cost.slots is not None, "nothing is scaled from an unknown shape"
-    return slots_of(cost.context, cost.slots)
-
-
-def _reason(sweep: Sweep, found: Recommendation) -> str:
-    kind = _kind(sweep, found.chosen.member)
-    if kind == "good":
-        good = sum(_kind(sweep, each.member) == "good" for each in found.fitting)
-        return (
-            f"the fastest of {good} that fit and are no worse"
-            if good > 1
-            else "no other that fits is as good"
-        )
-    if kind == "unresolved":
-        return "none that fits is shown to be as good; this one keeps the most bits per weight"
-    if kind == "worse":
-        return "all that fit are worse than the reference; this one loses least"
-    return "none that fits could be compared with the reference; this one needs least"
-
-
-def _kind(sweep: Sweep, member: Member) -> str:
-    comparison = overall(member)
-    if member.name == sweep.reference or (comparison and comparison.verdict.kind in ("as_good", "better")):
-        return "good"
-    return comparison.verdict.kind if comparison else "not compared"
-
-
-def _cautions(sweep: Sweep, member: Member) -> Iterator[str]:
-    for comparison in member.comparisons:
-        if comparison.verdict.kind == "worse" and comparison is not overall(member):
-            title = sweep.benchmarks.get(comparison.benchmark, comparison.benchmark)
-            yield f"on {printable(title)}: {verdict_sentence(comparison, sweep.margin)}"
-    if member.status == "partial":
-        yield f"partial: {printable(member.reason or '', 200)}"
-    if member.weights is not None:
-        if member.weights.requantized_from:
-            yield f"requantized from {printable(member.weights.requantized_from)}, not from full precision"
-        for warning in member.weights.warnings:
-            yield f"contradicts its recipe: {printable(warning, 200)}"
-
-
-def _needs_table(sweep: Sweep, title: str, needs: Sequence[Need], memory: int) -> Table:
-    table = Table(box=SIMPLE_HEAD)
-    for column in (title, "needs", "left" if title == "also fits" else "lacks", "decode tok/s", "accuracy %"):
-        table.add_column(column, justify="left" if column == title else "right", overflow="fold")
-    table.add_column("verdict", overflow="fold")
-    first = panels(sweep)[0][0] if panels(sweep) else AVERAGE
-    for each in needs:
-        member = each.member
-        speed = member.cost.decode_tokens_per_second if member.cost else None
-        row = (
-            printable(member.title),
-            size_text(each.bytes, up=True),
-            size_text(abs(memory - each.bytes), up=each.bytes > memory),
-            number_cell(speed),
-            percent(member.accuracy.get(first)),
-            verdict_cell(sweep, member, overall(member)),
-        )
-        table.add_row(*(Text(cell) for cell in row))
-    return table
-
-
-def _surer(sweep: Sweep, found: Recommendation) -> Iterator[str]:
-    """How many items would settle what is open among the members that fit."""
-    verdicts = {each.member.name: overall(each.member) for each in found.fitting}
-    open_ = {
-        name: verdict
-        for name, verdict in verdicts.items()
-        if verdict and verdict.verdict.kind == "unresolved"
-    }
-    if not open_:
-        yield "to be surer: every file that fits has its verdict at this n"
-        return
-    if len(open_) == sum(verdict is not None for verdict in verdicts.values()):
-        yield "nothing that fits is resolvable at this n"
-    for name, verdict in open_.items():
-        title, n = printable(sweep.member(name).title), verdict.difference.n
-        needed = verdict.verdict.needed_n
-        if needed is None:
-            yield f"to be surer of {title}: more items than {n:,}; how many cannot be told"
-        else:
-            yield f"to be surer of {title}: about {max(needed - n, 1):,} more items ({n:,} now)"
 
 
 def write_sweep(sweep: Sweep, folder: Path) -> None:

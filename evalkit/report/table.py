@@ -6,6 +6,7 @@ import csv
 import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
@@ -16,7 +17,7 @@ from evalkit.published import PrintedRow, PublishedTable, mean, read_table
 from evalkit.run.info import Run
 from evalkit.run.judgements import Interval, JudgeCalibration
 from evalkit.schema import JUDGED
-from evalkit.text import JUDGED_MARK, cell, code, parameters_text, percent, plain, printable
+from evalkit.text import JUDGED_MARK, cell, code, column_widths, parameters_text, percent, plain, printable
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,11 +205,15 @@ def to_terminal(grid: Grid, width: int) -> Table:
     """The table for rich, without the lesser columns where `width` characters cannot hold them all."""
     shown = [i for i, name in enumerate(grid.header) if width >= _WIDE or name not in _ONLY_WHEN_WIDE]
     table = Table(box=SIMPLE_HEAD)
-    for index in shown:
-        header = grid.header[index].replace("Finance-Instruct-", "Finance-\nInstruct-")
-        table.add_column(header, justify="left" if index == 0 else "right", overflow="fold")
-    for number, row in enumerate(grid.rows):
-        cells: list[Text | str] = [Text(printable(row[0]))]
-        cells += [row[index].replace(" (", "\n(") for index in shown if index]
-        table.add_row(*cells, style="bold" if number == 0 else "", end_section=number == 0)
+    header = [grid.header[index].replace("Finance-Instruct-", "Finance-\nInstruct-") for index in shown]
+    rows = [
+        [row[index].replace(" (", "\n(") if index else printable(row[0]) for index in shown]
+        for row in grid.rows
+    ]
+    columns = [[name, *(row[place] for row in rows)] for place, name in enumerate(header)]
+    for place, least in enumerate(column_widths(columns, width - 3 * len(columns) - 1)):
+        justify: Literal["left", "right"] = "right" if place else "left"
+        table.add_column(header[place], justify=justify, overflow="fold", width=least)
+    for number, row in enumerate(rows):
+        table.add_row(*map(Text, row), style="bold" if number == 0 else "", end_section=number == 0)
     return table

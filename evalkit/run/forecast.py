@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +60,10 @@ class Forecast:
         # One more question of every benchmark costs as many seconds as their lengths say.
         each = self.seconds / self.answer_tokens * sum(self.tokens[name] for name in self.questions)
         return max(1, int(_HOUR / each))
+
+    def record(self) -> dict[str, Any]:
+        """What the lines say, for programs: bytes, seconds, tokens, not rounded."""
+        return {**asdict(self), "answer_tokens": self.answer_tokens, "hourly_limit": self.hourly_limit}
 
     def lines(self) -> list[str]:
         """Two lines: what is asked, and what that takes."""

@@ -6,9 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from evalkit.schema import UserError
-from evalkit.sweep.record import Member, Sweep, overall
-from evalkit.text import printable, size_text
+from evalkit.compare.needed import SAMPLE, Needed, needed, size_of
+from evalkit.files import CONFIGS
+from evalkit.fitness import Unfit, floor_of, unfit
+from evalkit.schema import AVERAGE, Comparison, Estimate, UserError
+from evalkit.sweep.record import Cost, Member, Sweep, overall
+from evalkit.text import mapping, printable, size_text
 
 _CONTEXT_STEP = 256  # llama.cpp pads the KV cache of a slot to a multiple of this
 
@@ -29,18 +32,20 @@ class Need:
 
 @dataclass(frozen=True, slots=True)
 class Recommendation:
-    """The choice for a budget of `memory` bytes.
+    """The choice for a budget of `memory` bytes, None where everything that fits is unfit.
 
-    `fitting` is in the rule's order, `too_large` from small to large; `unknown` members have failed, or have
-    no measurement that can be carried over to the asked shape. `context` (tokens per slot) and `slots` are
-    None where every member keeps the shape that it was measured at.
+    `fitting` (without the `unfit` ones, which fit too) is in the rule's order, `too_large` from small to
+    large; `unknown` members have failed, or have no measurement that can be carried over to the asked shape.
+    `context` (tokens per slot) and `slots` are None where every member keeps the shape that it was measured
+    at.
     """
 
     memory: int
     context: int | None
     slots: int | None
-    chosen: Need
+    chosen: Need | None
     fitting: tuple[Need, ...]
+    unfit: tuple[Need, ...]
     too_large: tuple[Need, ...]
     unknown: tuple[Member, ...]
 
@@ -88,9 +93,10 @@ def recommend(
 ) -> Recommendation:
     """The member to deploy on `memory` bytes at `context` tokens per slot and `slots` slots.
 
-    The rule, among the members that fit: the reference, and those that are as good or better, first, the
-    fastest decode before the smaller need; then those that are not resolvable, most bits per weight first;
-    then the worse ones, smallest loss first; those that could not be compared last.
+    The rule, among the members that fit and are not unfit (see `evalkit.fitness`): the reference, and those
+    that are as good or better, first, the fastest decode before the smaller need; then those without an
+    answer yet, most bits per weight first; then the worse ones, smallest loss first; those that could not
+    be compared last.
 
     Raises:
         UserError: none fits, or of none is it known what it needs.
@@ -108,15 +114,27 @@ def recommend(
             f"no file of {printable(sweep.name)} fits {size_text(memory)}: the smallest, {smallest}, needs "
             f"{size_text(known[0].bytes, up=True)}; give more memory, or a smaller context or fewer slots"
         )
-    ranked = _ranked(sweep, fitting)
-    too_large = tuple(found for found in known if found.bytes > memory)
-    return Recommendation(memory, context, slots, ranked[0], tuple(ranked), too_large, unknown)
+    ranked = _ranked(sweep, [found for found in fitting if unfit_member(found.member) is None])
+    return Recommendation(
+        memory=memory,
+        context=context,
+        slots=slots,
+        chosen=ranked[0] if ranked else None,
+        fitting=tuple(ranked),
+        unfit=tuple(found for found in fitting if unfit_member(found.member) is not None),
+        too_large=tuple(found for found in known if found.bytes > memory),
+        unknown=unknown,
+    )
 
 
 def steps(sweep: Sweep) -> list[Need]:
-    """The choice as memory grows, at the measured shape: each one from its own need on, until the next."""
+    """The choice as memory grows, at the measured shape: each one from its own need on, until the next.
+
+    An unfit member is no step.
+    """
     found: list[Need] = []
-    known = [each for member in sweep.members if (each := need(member)) is not None]
+    fit = [member for member in sweep.members if unfit_member(member) is None]
+    known = [each for member in fit if (each := need(member)) is not None]
     for budget in sorted({each.bytes for each in known}):
         best = _ranked(sweep, [each for each in known if each.bytes <= budget])[0]
         if not found or best != found[-1]:
@@ -125,18 +143,84 @@ def steps(sweep: Sweep) -> list[Need]:
 
 
 def _ranked(sweep: Sweep, fitting: Sequence[Need]) -> list[Need]:
-    def key(found: Need) -> tuple[int, float, int]:
-        member = found.member
-        comparison = overall(member)
-        kind = "as_good" if member.name == sweep.reference else comparison and comparison.verdict.kind
-        if kind in ("as_good", "better"):
-            speed = member.cost.decode_tokens_per_second if member.cost else None
-            return 0, -(speed or 0.0), found.bytes
-        if kind == "unresolved":
-            bits = member.weights.bits_per_weight if member.weights else None
-            return 1, -(bits or 0.0), found.bytes
-        if comparison is not None:
-            return 2, -comparison.difference.value, found.bytes
-        return 3, 0.0, found.bytes
+    return sorted(fitting, key=lambda found: _place(sweep, found.member, found.bytes))
 
-    return sorted(fitting, key=key)
+
+def _place(sweep: Sweep, member: Member, size: int) -> tuple[int, float, int]:
+    """Where a member that needs `size` bytes stands in the rule's order."""
+    comparison = overall(member)
+    kind = "as_good" if member.name == sweep.reference else comparison and comparison.verdict.kind
+    if kind in ("as_good", "better"):
+        speed = member.cost.decode_tokens_per_second if member.cost else None
+        return 0, -(speed or 0.0), size
+    if kind == "unresolved":
+        bits = member.weights.bits_per_weight if member.weights else None
+        return 1, -(bits or 0.0), size
+    if comparison is not None:
+        return 2, -comparison.difference.value, size
+    return 3, 0.0, size
+
+
+def every_choice(sweep: Sweep) -> tuple[list[Member], list[Member]]:
+    """The members that have not failed, whatever they need, in the rule's order; and the unfit ones."""
+    members = [member for member in sweep.members if member.status != "failed"]
+    fit = [member for member in members if unfit_member(member) is None]
+    bytes_ = {member.name: found.bytes if (found := need(member)) else 0 for member in fit}
+    fit.sort(key=lambda member: _place(sweep, member, bytes_[member.name]))
+    return fit, [member for member in members if unfit_member(member) is not None]
+
+
+def deciding(member: Member) -> Estimate | None:
+    """The accuracy that decides: the average, or that on the only benchmark that was scored."""
+    only = next(iter(member.accuracy.values())) if len(member.accuracy) == 1 else None
+    return member.accuracy.get(AVERAGE) or only
+
+
+def unfit_member(member: Member) -> Unfit | None:
+    """Why a member is never a choice; None if it can be one. A failed one has its own reason."""
+    if member.status == "failed":
+        return None
+    benchmarks = [name for name in member.accuracy if name != AVERAGE]
+    return unfit(member.truncated, deciding(member), floor_of(AVERAGE, member.constants, benchmarks))
+
+
+def sizes(sweep: Sweep) -> dict[str, int | None]:
+    """By benchmark, how many questions it has; of older records as its config says today."""
+    return {name: sweep.questions.get(name) or _configured(name) for name in sweep.benchmarks}
+
+
+def _configured(name: str) -> int | None:
+    import yaml
+
+    path = CONFIGS / "benchmark" / f"{name}.yaml"
+    if not name.isidentifier() or not path.is_file():
+        return None
+    block = mapping(yaml.safe_load(path.read_text(encoding="utf-8")))
+    return size_of(SAMPLE, None, block.get("items"), block.get("subset"))
+
+
+def needed_of(sweep: Sweep, member: Member, comparison: Comparison | None) -> Needed | None:
+    """What would settle a member's comparison with the reference; None if it is settled, or there is none."""
+    return None if comparison is None else needed(comparison, member.comparisons, sizes(sweep))
+
+
+def seconds_for(sweep: Sweep, more: int) -> float | None:
+    """What `more` questions of every member would take on the machine of the sweep; None if unknown.
+
+    Those that failed or are unfit are left out: who goes on has no reason to go on with them.
+    """
+    members = [each for each in sweep.members if each.status != "failed" and unfit_member(each) is None]
+    paces = [_pace(each.cost) for each in members]
+    known = [pace for pace in paces if pace is not None]
+    return more * sum(known) if known and len(known) == len(paces) else None
+
+
+def _pace(cost: Cost | None) -> float | None:
+    """Seconds for a question. Older records tell it for one answer a question, as is usual."""
+    if cost is None:
+        return None
+    if cost.seconds_per_question is not None:
+        return cost.seconds_per_question
+    if not cost.tokens_per_answer or not cost.throughput_tokens_per_second:
+        return None
+    return cost.tokens_per_answer / cost.throughput_tokens_per_second

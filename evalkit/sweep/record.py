@@ -43,7 +43,7 @@ class Cost:
     time with a prompt of `probe_prompt_tokens` and an answer of `probe_answer_tokens`.
     `throughput_tokens_per_second` is the run's: tokens generated with all slots busy over its engine time.
     `tokens_per_answer` is the mean over the run's answers. Energy is that of the whole machine (or GPU) over
-    the run, in joules.
+    the run, in joules. `seconds_per_question` is the engine's time for one with all slots busy.
     """
 
     context: int | None
@@ -61,6 +61,7 @@ class Cost:
     tokens_per_answer: float | None
     energy_joules: float | None
     wall_seconds: float | None
+    seconds_per_question: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +84,9 @@ class Looked:
 class Member:
     """One member. `accuracy` holds an estimate per benchmark and `average`; a failed member has a `reason`.
 
-    `comparisons` is empty for the reference itself. `run_dir` is relative to the sweep's folder. With `looks`
-    there, limits, p-values and verdicts of `comparisons` hold wherever the member stopped.
+    `comparisons` is empty for the reference itself. `run_dir` is relative to the sweep's folder. `constants`:
+    by benchmark, what the best constant answer gets (see `evalkit.fitness`); empty in older records. With
+    `looks` there, limits, p-values and verdicts of `comparisons` hold wherever the member stopped.
     """
 
     name: str
@@ -97,6 +99,7 @@ class Member:
     accuracy: dict[str, Estimate] = field(default_factory=dict)
     truncated: float | None = None
     comparisons: tuple[Comparison, ...] = ()
+    constants: dict[str, float] = field(default_factory=dict)
     looks: tuple[Looked, ...] = ()
 
     def compared(self, benchmark: str) -> Comparison | None:
@@ -114,7 +117,11 @@ class NoiseFloor:
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """A finished sweep. `margin` is a fraction of 1; `benchmarks` maps names to titles."""
+    """A finished sweep. `margin` is a fraction of 1; `benchmarks` maps names to titles.
+
+    `questions`: by benchmark, how many it has, asked or not; `source`: of the data, as in configs/data/. Both
+    are empty in older records.
+    """
 
     name: str
     title: str
@@ -126,6 +133,8 @@ class Sweep:
     noise: tuple[NoiseFloor, ...] = ()
     machine: dict[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    questions: dict[str, int] = field(default_factory=dict)
+    source: str = ""
     schema: int = SCHEMA
 
     def member(self, name: str) -> Member:

@@ -8,8 +8,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 
 from evalkit.compare.comparison import comparisons, judged
+from evalkit.compare.needed import seconds_per_question, sizes_of
 from evalkit.compare.pairs import pair
 from evalkit.config.settings import SweepSettings
+from evalkit.fitness import constant_answer
 from evalkit.metrics import accuracy, counting_rule
 from evalkit.run.info import EngineInfo, ProbeInfo, Run
 from evalkit.run.runner import read_run
@@ -92,6 +94,7 @@ def cost_of(run: Run) -> Cost:
         tokens_per_answer=round(statistics.fmean(answered), 2) if answered else None,
         energy_joules=measured.energy_joules,
         wall_seconds=measured.wall_seconds,
+        seconds_per_question=seconds_per_question(run),
     )
 
 
@@ -140,6 +143,8 @@ def conclude(
         noise=tuple(_floor(what, outcome, base, margin, by_judge) for what, outcome in noise.items()),
         machine=dict(mapping(base.info.raw.get("hardware"))),
         notes=(*_notes(reference), *(_of_judge(base) if by_judge else ())),
+        questions={name: size for name, size in sizes_of(base).items() if size is not None},
+        source=reference.member.settings.data.source,
     )
 
 
@@ -180,6 +185,7 @@ def _member(
         truncated=statistics.fmean(sample.cut_off for sample in samples) if samples else None,
         comparisons=tuple(found),
         looks=looks,
+        constants={name: constant_answer(items) for name, items in run.by_benchmark().items()},
     )
 
 

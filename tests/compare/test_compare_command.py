@@ -79,7 +79,10 @@ def test_files(runs: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixt
     [silent] = [row for row in rows if row["id"] == FINQA[3]]
     assert (silent["candidate_extracted"], silent["candidate_failure"]) == ("", "truncated")
     text = (out / "comparison.md").read_text()
-    assert re.search(r"\n\| `FinQA` \| not resolvable .* \| 16 \|", text)
+    assert re.search(r"\n\| `FinQA` \| no answer yet .* \| 16 \|", text)
+    assert text.splitlines()[2].startswith("small is unfit, and no choice: 100 % of its answers are cut off;")
+    assert content["candidate"]["unfit"] == "100 % of its answers are cut off"
+    assert content["reference"]["unfit"] is None
     assert "## Flips: 6 of 6" in text
     again = tmp_path / "again"
     main([*runs, f"out={again}"])
@@ -89,15 +92,36 @@ def test_files(runs: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixt
 
 def test_the_terminal_says_which_is_which(runs: tuple[str, str], capsys: pytest.CaptureFixture[str]) -> None:
     capsys.readouterr()
-    assert main([*runs, "margin=5", "flips=2"]) == 0
+    assert main([*runs, "margin=5", "flips=2", "details=true"]) == 0
     shown = capsys.readouterr().out
     assert f"reference: full ({runs[0]})" in shown
     assert f"candidate: small ({runs[1]})" in shown
     assert "margin 5 points" in shown
-    assert re.search(r"FinQA +not resolvable at this n .* 16 .* -6\.2 \[", shown)
+    assert re.search(r"FinQA +no answer yet .* 16 .* -6\.2 \[", shown)
     assert re.search(r"FinQA +2 +1 +1 +1\.000", shown)
     assert "2 of 6 flips:" in shown
     assert "Cost" not in shown, "outputs made elsewhere have no cost"
+
+
+def test_the_answer_comes_first_and_details_on_request(
+    runs: tuple[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    capsys.readouterr()
+    assert main([runs[1], runs[0]]) == 0
+    shown = capsys.readouterr().out
+    first = shown.splitlines()[0]
+    assert first.startswith(
+        "No answer yet: 34 questions of FinQA and TFNS cannot tell full from small (+5.9 ["
+    )
+    assert re.search(
+        r"; (`data=hub limit=\d+` would|never: the benchmarks have too few \(3,535 questions\))", first
+    )
+    assert "unfit, 100 % of its answers are cut off" in shown
+    assert re.search(r"FinQA +no answer yet +16 +75\.0 +81\.2 +\+6\.2 \[", shown)
+    assert "of 34 answers 1 lost and 3 won" in shown
+    assert "details=true" in shown
+    for detail in ("McNemar", "of 6 flips", "Holm", "right→wrong"):
+        assert detail not in shown
 
 
 def test_swapped_runs_swap_the_sign(runs: tuple[str, str], tmp_path: Path) -> None:
@@ -126,6 +150,11 @@ def test_what_each_cost_and_what_else_differs(
         edit_json(Path(path) / "run.json", cost)
     capsys.readouterr()
     assert main([*copies]) == 0
+    shown = capsys.readouterr().out
+    assert "; memory 1.00 GiB against 8.00 GiB, 12.5 against 12.5 tokens/s." in shown.splitlines()[0]
+    assert "also different, which can move a score: slots 4 and 1" in shown
+    assert "peak memory, GiB" not in shown
+    assert main([*copies, "details=true"]) == 0
     shown = capsys.readouterr().out
     assert re.search(r"peak memory, GiB +8\.00 +1\.00", shown)
     assert re.search(r"decoding, tokens/s +12\.50 +12\.50", shown)
@@ -175,6 +204,7 @@ def test_a_hostile_title_and_id_stay_text(
         (["{a}", "{a}/../run"], "is given twice"),
         (["{a}", "/nowhere"], "/nowhere is not a run folder"),
         (["{a}", "{b}", "rule=nope"], "No rule 'nope'"),
+        (["{a}", "{b}", "details=yes"], "details=yes: write true or false"),
         (["{a}", "{b}", "margin=0"], "margin=0: give a number above 0 and below 100"),
         (["{a}", "{b}", "margin=100"], "margin=100"),
         (["{a}", "{b}", "margin=nan"], "margin=nan"),

@@ -9,16 +9,16 @@ import re
 
 import pytest
 
+from evalkit.compare.needed import Needed
 from evalkit.flips import Flip, FlipKind, GradedAnswer
 from evalkit.report.compare import (
     flip_cells,
     flips_csv,
     mixed,
     p_value,
-    points,
     tokens,
-    verdict_sentence,
 )
+from evalkit.report.verdict import points, verdict_sentence
 from evalkit.schema import Comparison, Estimate, Item, Verdict
 from evalkit.text import change, named, percent, printable, shown
 from tests.report.helpers import score
@@ -42,19 +42,26 @@ def comparison(difference: Estimate, verdict: Verdict) -> Comparison:
         ((-0.0312, -0.0501, -0.0119), Verdict("worse"), 0.02, "worse by 3.1 [1.2, 5.0] points"),
         ((-0.02, -0.04, -0.0001), Verdict("worse"), 0.02, "worse by 2.0 [0.0, 4.0] points"),
         ((0.02, 0.003, 0.037), Verdict("better"), 0.02, "better by 2.0 [0.3, 3.7] points"),
-        (
-            (-0.01, -0.05, 0.03),
-            Verdict("unresolved", 1960),
-            0.02,
-            "not resolvable at this n (needs about 1,960 items)",
-        ),
-        ((-0.01, -0.05, 0.03), Verdict("unresolved"), 0.02, "not resolvable at this n"),
+        ((-0.01, -0.05, 0.03), Verdict("unresolved", 1960), 0.02, "no answer yet"),
     ],
 )
 def test_verdict_sentences(
     difference: tuple[float, float, float], verdict: Verdict, margin: float, says: str
 ) -> None:
     assert verdict_sentence(comparison(estimate(*difference), verdict), margin) == says
+
+
+@pytest.mark.parametrize(
+    ("needed", "says"),
+    [
+        (Needed("limit", 1600, 1400), "no answer yet (limit=1600 would tell)"),
+        (Needed("never", available=1490), "no answer yet (never: too few questions)"),
+        (Needed("unknown"), "no answer yet"),
+    ],
+)
+def test_what_would_settle_it_stands_behind_an_open_verdict(needed: Needed, says: str) -> None:
+    found = comparison(estimate(-0.01, -0.05, 0.03), Verdict("unresolved", 1960))
+    assert verdict_sentence(found, 0.02, needed) == says
 
 
 def test_figures() -> None:

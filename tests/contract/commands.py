@@ -155,7 +155,9 @@ def _compare(folder: Path) -> str:
         for name, shift in (("a", 0), ("b", 1)):
             run_command(replayed(name, shift, BENCHMARKS, f"run_dir={name}"))
         code, text = run_command(["compare", "a", "b", "out=compared"])
-        return f"exit code {code}\n{text}\n" + Path("compared/comparison.md").read_text("utf-8")
+        details = run_command(["compare", "a", "b", "details=true"])[1]
+        written = Path("compared/comparison.md").read_text("utf-8")
+        return f"exit code {code}\n{text}\n{details}\n{written}"
 
 
 def _score(folder: Path) -> str:

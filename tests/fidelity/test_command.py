@@ -79,6 +79,22 @@ def test_a_file_is_the_reference_to_itself(figures: dict[str, Any], small: Path)
     assert all(answer["any_flip"] == 0 for answer in itself["benchmarks"]["tfns"]["answers"])
 
 
+def test_the_figures_as_json(
+    measured: Path,
+    figures: dict[str, Any],
+    reference_run: Path,
+    small: Path,
+    swapped: Path,
+    coarser: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    files = map(str, (small, swapped, coarser))
+    out = f"out={measured.parent}"
+    capsys.readouterr()
+    assert main(["fidelity", str(reference_run), *files, out, "top=16", "threads=1", "json=true"]) == 0
+    assert json.loads(capsys.readouterr().out) == figures
+
+
 def test_two_swapped_layers_are_far_off(figures: dict[str, Any], swapped: Path, coarser: Path) -> None:
     by_name = {file["name"]: file["average"] for file in figures["files"]}
     damaged, requantized = by_name[swapped.name], by_name[coarser.name]
@@ -292,6 +308,10 @@ def test_perplexity_is_that_of_llama_cpps_own_method(
     text.write_text("Net sales rose 4.2% to $1,234 million, driven by price. " * 12, encoding="utf-8")
     assert main(["perplexity", str(small), f"text={text}", "context=64", "chunks=3", "threads=1"]) == 0
     found = float(capsys.readouterr().out.split(".gguf")[1].split()[0])
+    words = [f"text={text}", "context=64", "chunks=3", "threads=1", "json=true"]
+    assert main(["perplexity", str(small), *words]) == 0
+    [same] = json.loads(capsys.readouterr().out)
+    assert (f"{same['value']:.4f}", same["tokens"], same["chunks"]) == (f"{found:.4f}", 96, 3)
     model = _Slow(small)
     tokens = model.tokens(text.read_text(encoding="utf-8"), False)
     losses = []
@@ -333,6 +353,9 @@ def test_options_by_log_likelihood_are_those_of_a_slow_formula(
     # All of it is there: the same command computes nothing, and says the same.
     assert main(arguments) == 0
     assert (_only(out) / "loglikelihood.json").read_text(encoding="utf-8") == first
+    capsys.readouterr()
+    assert main([*arguments, "json=true"]) == 0
+    assert json.loads(capsys.readouterr().out) == json.loads(first)
     assert main([*arguments, "benchmark=[finqa]"]) == 2
     assert "has no benchmark 'finqa'" in capsys.readouterr().err
 

@@ -74,6 +74,22 @@ def test_a_perfect_judge_agrees_with_the_rule(numbers: Path, capsys: pytest.Capt
     assert "κ 1.00" in (numbers / "calibration.md").read_text(encoding="utf-8")
 
 
+def test_calibration_and_pairwise_as_json(
+    numbers: Path, texts: Path, short: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with ScriptedServer(perfect(examples("benchmark=finqa"))) as server:
+        capsys.readouterr()
+        assert call("calibrate", server, numbers, "n=3", "json=true") == 0
+    [found] = json.loads(capsys.readouterr().out)["runs"]
+    assert found.pop("run") == str(numbers)
+    assert found == read(numbers / "calibration.json")
+    with ScriptedServer(longer_wins) as server:
+        assert call("pairwise", server, texts, short, "n=2", f"out={tmp_path}", "json=true") == 0
+    content = json.loads(capsys.readouterr().out)
+    assert content.pop("stopped") is None
+    assert content == read(tmp_path / "pairwise.json")
+
+
 def test_one_that_always_says_right_is_not_fit(numbers: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, found = calibrated(numbers, always(True))
     cell = found["benchmarks"]["finqa"]["rule"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from dataclasses import replace
 
 import pytest
@@ -26,10 +27,11 @@ def cells(line: str) -> list[str]:
 
 def test_which_file_for_which_memory_comes_first() -> None:
     lines = report(fin_r1()).splitlines()
+    assert lines[2] == "Deploy Fin-R1 Q4_K: as good as the reference (within 2 points), on 4,000 questions."
     assert (
-        lines[2] == "Which file for which memory, serving 4 slots of 4,096 tokens (below 4.65 GiB none fits):"
+        lines[4] == "Which file for which memory, serving 4 slots of 4,096 tokens (below 4.65 GiB none fits):"
     )
-    assert lines[4] == "- from 4.65 GiB: **Fin-R1 IQ3_XS**, worse by 6.1 [5.1, 7.1] points"
+    assert lines[6] == "- from 4.65 GiB: **Fin-R1 IQ3_XS**, worse by 6.1 [5.1, 7.1] points"
     # The last step is the fastest of those that are as good; slower ones never replace it.
     steps = [line for line in lines if line.startswith("- from")]
     assert steps[-1] == "- from 6.26 GiB: **Fin-R1 Q4_K**, as good as the reference (within 2 points)"
@@ -93,9 +95,29 @@ def test_links_are_to_files_that_curves_makes() -> None:
         assert links == [name for name in curves(sweep) if name.endswith(".svg")]
 
 
-def test_nothing_resolvable_is_said() -> None:
-    assert "Nothing is resolvable at this n" in report(crowd())
-    assert "Nothing is resolvable at this n" not in report(fin_r1())
+def test_no_answer_is_said_first() -> None:
+    assert (
+        report(crowd())
+        .splitlines()[2]
+        .startswith("No answer yet: 500 questions cannot tell these files apart")
+    )
+    assert "Until there is an answer" in report(crowd())
+    assert "Until there is an answer" not in report(fin_r1())
+
+
+def test_an_unfit_member_is_no_step_and_says_why() -> None:
+    sweep = fin_r1()
+    rambling = replace(sweep.members[-1], truncated=0.7)
+    text = report(replace(sweep, members=(*sweep.members[:-1], rambling)))
+    assert "from 4.65 GiB" not in text
+    assert "Fin-R1 IQ3_XS is unfit, and no choice: 70 % of its answers are cut off" in text
+    assert "| Fin-R1 IQ3_XS | unfit: 70 % cut off |" in text
+
+
+def test_no_word_is_broken_at_eighty_columns() -> None:
+    text = shown(fin_r1(), 80)
+    for word in ("accuracy", "verdict", "member", "reference", "points"):
+        assert re.search(rf"\b{word}\b", text)
 
 
 def test_csv_has_raw_values() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from bench.synthetic import BUILDS, Geometry
 from evalkit.commands.recommend import main
 from evalkit.schema import AVERAGE, Comparison, UserError, Verdict, VerdictKind
-from evalkit.sweep.recommend import need, recommend, steps
+from evalkit.sweep.recommend import need, recommend, steps, unfit_member
 from evalkit.sweep.record import Member, Sweep, to_json
 from evalkit.text import parse_size, size_text
 from evalkit.weights.memory import predicted_memory
@@ -47,7 +48,9 @@ def sweep_of(*members: Member) -> Sweep:
 
 
 def choice(sweep: Sweep, gib: float) -> str:
-    return recommend(sweep, round(gib * GIB)).chosen.member.name
+    found = recommend(sweep, round(gib * GIB)).chosen
+    assert found is not None
+    return found.member.name
 
 
 def test_the_need_as_measured_is_the_measured_peak() -> None:
@@ -220,9 +223,12 @@ def test_the_command_names_file_need_reason_and_rest(
     results: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = said(capsys, "memory=6.5GiB", "sweep=fin-r1-quants", f"results_dir={results}")
-    assert out.splitlines()[0] == "Fin-R1 Q4_K (q4_k.gguf, 5.08 GB)"
+    assert out.splitlines()[:2] == [
+        "Deploy Fin-R1 Q4_K: as good as the reference (within 2 points), on 4,000 questions.",
+        "Fin-R1 Q4_K (q4_k.gguf, 5.08 GB)",
+    ]
     assert "needs 6.26 GiB of 6.50 GiB, measured with 4 slots of 4,096 tokens" in out
-    assert "as good as the reference (within 2 points): no other that fits is as good" in out
+    assert "as good as the reference (within 2 points): no other that fits is shown to be as good" in out
     fits, large = out.split("does not fit")
     assert "Fin-R1 Q4_0" in fits
     assert "Fin-R1 Q6_K" in large
@@ -235,18 +241,81 @@ def test_the_command_says_what_it_takes_to_be_surer(
 ) -> None:
     out = said(capsys, "memory=380MiB", "sweep=smollm2-ladder", f"results_dir={results}")
     assert "requantized from Q8_0" in out
-    assert "to be surer of SmolLM2-135M Q4_K: about 570 more items (190 now)" in out
-    assert "nothing that fits is resolvable" not in out
+    # 760 of 190 questions: four times as many of each benchmark, or of the smaller one more than that.
+    assert re.search(r"to be surer of SmolLM2-135M Q4_K: `limit=\d+`, \d+ more questions", out)
+    assert out.startswith("No answer yet: 190 questions cannot tell these files apart; `limit=")
     small = said(capsys, "memory=8GB", f"sweep={results / 'sweeps' / 'smollm2-ladder' / 'id'}")
-    assert "the reference: no other that fits is as good" in small
+    assert "the reference: no other that fits is shown to be as good" in small
 
 
-def test_nothing_resolvable_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    sweep = sweep_of(candidate("a", 5, "unresolved"), candidate("b", 6, "unresolved", bits=6.0))
-    (tmp_path / "sweep.json").write_text(to_json(sweep), encoding="utf-8")
-    out = said(capsys, "memory=7GiB", f"sweep={tmp_path}")
-    assert "nothing that fits is resolvable at this n" in out
-    assert "to be surer of b: about 8,000 more items (1,000 now)" in out
+def recommended(folder: Path, capsys: pytest.CaptureFixture[str], sweep: Sweep, memory: str = "7GiB") -> str:
+    (folder / "sweep.json").write_text(to_json(sweep), encoding="utf-8")
+    return said(capsys, f"memory={memory}", f"sweep={folder}")
+
+
+OPEN = (candidate("a", 5, "unresolved"), candidate("b", 6, "unresolved", bits=6.0))
+
+
+def test_no_answer_says_the_limit_that_would_give_one_and_the_time(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    enough = replace(sweep_of(*OPEN), questions={"finqa": 10_000, "tfns": 10_000})
+    out = recommended(tmp_path, capsys, enough)
+    # 9,000 instead of 1,000 questions, 500 of each benchmark now; three files at 612 tokens and 9 tokens/s.
+    days = int(3 * 8000 * 612 / 9 / 3600 / 24)
+    first = out.splitlines()[0]
+    assert first.startswith(
+        "No answer yet: 1,000 questions cannot tell these files apart; `limit=4500` would (about "
+    )
+    assert f"(about {days} d" in first
+    assert "to be surer of b: `limit=4500`, 8,000 more questions (about " in out
+    sample = recommended(tmp_path, capsys, replace(enough, source="sample"))
+    assert "; `data=hub limit=4500` would (about " in sample
+
+
+def test_no_answer_is_never_to_be_had_from_too_small_a_benchmark(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = recommended(tmp_path, capsys, sweep_of(*OPEN))
+    # FinQA has 1,147 questions and TFNS 2,388, by their configs: 9,000 cannot be asked.
+    assert out.splitlines()[0] == (
+        "No answer yet: 1,000 questions cannot tell these files apart; "
+        "never: the benchmarks have too few (3,535 questions)."
+    )
+    assert "9,000" not in out
+
+
+def test_the_reference_is_no_answer_while_everything_else_is_open(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = recommended(tmp_path, capsys, sweep_of(*OPEN), "17GiB")
+    assert out.splitlines()[0].startswith("No answer yet: 1,000 questions cannot tell")
+    assert out.splitlines()[0].endswith("Until then: ref, the reference.")
+    one = recommended(tmp_path, capsys, sweep_of(*OPEN, candidate("c", 4, "worse")), "17GiB")
+    assert one.splitlines()[0] == "Deploy ref, the reference: no other is shown to be as good."
+
+
+def test_an_unfit_file_is_never_a_choice_and_says_why(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rambling = replace(candidate("rambling", 4, "as_good", decode=50.0), truncated=0.96)
+    assert choice(sweep_of(rambling, candidate("w", 5, "worse")), 6) == "w"
+    out = recommended(tmp_path, capsys, sweep_of(rambling, candidate("w", 5, "worse")))
+    assert re.search(r"unfit +needs.*\n.*\n +rambling .* unfit: 96 % cut off", out)
+    alone = recommended(tmp_path, capsys, sweep_of(rambling))
+    assert alone.startswith("No answer: the only file to choose from is unfit.\n")
+    assert [step.member.name for step in steps(sweep_of(rambling))] == ["ref"]
+
+
+def test_a_file_below_chance_is_unfit() -> None:
+    low = accuracies({"finqa": 0.1, "tfns": 0.5}, {"finqa": 500, "tfns": 500})
+    made = replace(member("low", 4, 4.0, 50.0, low, BASE), constants={"finqa": 0.05, "tfns": 0.66})
+    found = unfit_member(made)
+    assert found is not None
+    assert found.short == "below chance"
+    assert found.reason.startswith("30.0 [27.")
+    assert "35.5 %" in found.reason
+    assert unfit_member(replace(made, constants={})) is None
 
 
 def test_another_shape_is_said_to_be_an_estimate(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -260,7 +329,9 @@ def test_another_shape_is_said_to_be_an_estimate(results: Path, capsys: pytest.C
 
 def test_headroom_is_kept_free(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
     where = ("sweep=fin-r1-quants", f"results_dir={results}")
-    assert said(capsys, "memory=6.5GiB", "headroom=500MiB", *where).startswith("Fin-R1 Q4_K_S ")
+    assert said(capsys, "memory=6.5GiB", "headroom=500MiB", *where).startswith(
+        "Every file that can be chosen is worse than the reference: Fin-R1 Q4_K_S loses least, 1.3 ["
+    )
     assert "headroom leaves nothing" in refused("memory=1GiB", "headroom=2GiB", *where)
 
 
