@@ -2,7 +2,8 @@
 
 A benchmark is a module here (`unit`: upstream record -> Unit, and `IDS`), a folder in benchmarks/ (prompt,
 card, sample) and a config in configs/benchmark/. Nothing lists them: they are found by the config's name. One
-whose records are not laid out as upstream files (`questions`) has an `open_source` of its own.
+whose records are not laid out as upstream files (`questions`) has an `open_source` of its own. Others come
+from the user's folders and installed packages: `evalkit.config.extensions`.
 
 A limit takes the first records in the order of a hash of (seed, id). Nothing else decides the order, so a
 larger limit contains the smaller one, and neither the file order nor the size of the split matters.
@@ -11,16 +12,17 @@ larger limit contains the smaller one, and neither the file order nor the size o
 from __future__ import annotations
 
 import heapq
-import importlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, cast
 
 from evalkit.benchmarks.prompts import fingerprint
 from evalkit.benchmarks.sources import Record, Stream, open_source
+from evalkit.config import extensions, overrides
 from evalkit.config.settings import BenchmarkSettings, DataSettings, SelectBy
-from evalkit.files import CONFIGS
 from evalkit.schema import Example, Loaded, UserError, rank
+
+__path__.extend(extensions.module_folders("benchmarks"))  # those of the user's own
 
 SUBSET_SEED = 0  # a benchmark's frozen subset does not move with the run's seed
 
@@ -58,12 +60,12 @@ class _Tally:
 
 def needs_judge(name: str) -> bool:
     """Whether only a judge can score a benchmark's answers: its module then has `FREE_TEXT = True`."""
-    return bool(getattr(importlib.import_module(f"{__name__}.{name}"), "FREE_TEXT", False))
+    return bool(getattr(extensions.load("benchmarks", name), "FREE_TEXT", False))
 
 
 def names() -> list[str]:
-    """The benchmarks that can be named, from configs/benchmark/*.yaml."""
-    return sorted(path.stem for path in (CONFIGS / "benchmark").glob("*.yaml"))
+    """The benchmarks that can be named: those that have a config."""
+    return overrides.names("benchmark")
 
 
 def load(
@@ -78,7 +80,7 @@ def load(
 
     ``limit`` counts scored items; see `select`. Raises UserError for missing, changed or malformed data.
     """
-    benchmark = cast(Benchmark, importlib.import_module(f"evalkit.benchmarks.{settings.module}"))
+    benchmark = cast(Benchmark, extensions.load("benchmarks", settings.module))
     prompt = {"file": settings.prompt, "sha256": fingerprint(settings.module, settings.prompt)}
     own_source = getattr(benchmark, "open_source", None)
     stream = own_source(settings) if own_source else open_source(settings, data)
@@ -91,7 +93,8 @@ def load(
         raise UserError(
             f"{settings.name}: no answered record among {tally.records}; there is nothing to score"
         )
-    examples = [example for unit in chosen for example in unit.build()]
+    with extensions.blamed("benchmarks", settings.module):
+        examples = [example for unit in chosen for example in unit.build()]
     selection = {
         "limit": limit,
         "seed": seed,
@@ -114,7 +117,8 @@ def _units(
     """Units in file order, without duplicates; `tally` counts what is read."""
     for record in stream.records:
         tally.records += 1
-        unit = benchmark.unit(record, settings)
+        with extensions.blamed("benchmarks", settings.module):
+            unit = benchmark.unit(record, settings)
         if unit is None:
             tally.without_answer += 1
             continue

@@ -117,10 +117,10 @@ def _family(row: PublishedRow) -> str:
     """What the model's config says; published tables do not know families."""
     import yaml
 
-    from evalkit.config.overrides import names
+    from evalkit.config.overrides import own_names
     from evalkit.files import CONFIGS
 
-    if row.model not in names("model"):
+    if row.model not in own_names("model"):
         return ""
     content = yaml.safe_load((CONFIGS / "model" / f"{row.model}.yaml").read_text(encoding="utf-8"))
     return str(content.get("family") or "")

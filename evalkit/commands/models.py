@@ -33,7 +33,8 @@ _CONTEXT, _SLOTS = 8192, 4
 
 
 def main(arguments: Sequence[str]) -> int:
-    from evalkit.config.overrides import names
+    from evalkit.config.extensions import listed
+    from evalkit.config.overrides import own_names
     from evalkit.config.settings import run_settings
     from evalkit.schema import UserError
     from evalkit.text import output_console, show_names
@@ -41,14 +42,19 @@ def main(arguments: Sequence[str]) -> int:
     if arguments:
         raise UserError(f"models takes no arguments, got '{arguments[0]}'")
     found = {
-        name: run_settings([f"+model={name}", "data=sample"]) for name in names("model") if name not in _WAYS
+        name: run_settings([f"+model={name}", "data=sample"])
+        for name in own_names("model")
+        if name not in _WAYS
     }
     console = output_console()
     header = ("name", "size", "memory", "parameters", "backend", "title", "licence", "source")
     rows = [_row(name, run) for name, run in found.items() if not run.model.published_only]
     show_names(console, "Models by name: evalkit run NAME", header, rows)
     console.print()
-    ways = [(name, *what) for name, what in _WAYS.items() if name in names("model")]
+    if added := listed("model"):
+        show_names(console, "From your folders and packages", ("name", "title", "from"), added)
+        console.print()
+    ways = [(name, *what) for name, what in _WAYS.items()]
     show_names(console, "Anything else", ("name", "command", "what"), ways)
     console.print()
     closed = [(name, run.model.title) for name, run in found.items() if run.model.published_only]

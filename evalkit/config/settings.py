@@ -5,7 +5,6 @@ A backend and a benchmark may add settings: their modules hold a `Settings` clas
 
 from __future__ import annotations
 
-import importlib
 import importlib.util
 from collections.abc import Mapping, Sequence
 from pathlib import PurePath
@@ -30,6 +29,7 @@ from evalkit.config.checks import (
     WithoutSecrets,
     read,
 )
+from evalkit.config.extensions import home, load
 from evalkit.config.words import file_label
 from evalkit.schema import DEFAULT, LOOP_TOKENS, GenerationSettings, UserError, nearest
 from evalkit.text import printable, public_url
@@ -380,8 +380,10 @@ def read_backend(block: Mapping[str, Any]) -> BackendSettings:
         UserError: there is no such backend, or a value cannot be meant.
     """
     kind = str(block.get("kind"))
-    known = kind.isidentifier() and importlib.util.find_spec(f"evalkit.engines.{kind}") is not None
-    module = importlib.import_module(f"evalkit.engines.{kind}") if known else None
+    known = home("engines", kind) or (
+        kind.isidentifier() and importlib.util.find_spec(f"evalkit.engines.{kind}") is not None
+    )
+    module = load("engines", kind) if known else None
     settings = getattr(module, "Settings", None)
     if not (isinstance(settings, type) and issubclass(settings, BackendSettings)):
         raise UserError(
@@ -407,7 +409,7 @@ def read_benchmark(name: str, block: object) -> BenchmarkSettings:
         )
     if not isinstance(block, Mapping) or "name" not in block:
         raise UserError(f"benchmark.{name}: it is not asked here: name it in benchmark=...")
-    module = importlib.import_module(f"evalkit.benchmarks.{reader}")
+    module = load("benchmarks", reader)
     kind = cast(type[BenchmarkSettings], getattr(module, "Settings", BenchmarkSettings))
     return read(kind, block, f"benchmark.{name}")
 
