@@ -33,8 +33,8 @@ class Benchmark(Protocol):
     IDS: Literal["upstream", "content"]
     """Upstream ids must be unique; equal content hashes are exact duplicates and collapse."""
 
-    def unit(self, record: Record, settings: Any) -> Unit | None:  # noqa: ANN401 - its own Settings
-        """What one record becomes; None where it has no gold answer.
+    def unit(self, record: Record, settings: Any) -> Unit | list[Unit] | None:  # noqa: ANN401 - its own Settings
+        """What one record becomes; None, or nothing of several, where it has no gold answer.
 
         Raises UserError where it is malformed.
         """
@@ -118,19 +118,19 @@ def _units(
     for record in stream.records:
         tally.records += 1
         with extensions.blamed("benchmarks", settings.module):
-            unit = benchmark.unit(record, settings)
-        if unit is None:
-            tally.without_answer += 1
-            continue
-        key = hash(unit.id)  # 64 bits instead of the string: half a million ids must fit
-        if key not in tally.seen:
-            tally.seen.add(key)
-            tally.items += unit.size
-            yield unit
-        elif benchmark.IDS == "content":
-            tally.duplicates += 1
-        else:
-            raise UserError(f"{record.where}: id {unit.id!r} was used before; ids must be unique")
+            found = benchmark.unit(record, settings)
+        units = found if isinstance(found, list) else [found] if found else []
+        tally.without_answer += not units
+        for unit in units:
+            key = hash(unit.id)  # 64 bits instead of the string: half a million ids must fit
+            if key not in tally.seen:
+                tally.seen.add(key)
+                tally.items += unit.size
+                yield unit
+            elif benchmark.IDS == "content":
+                tally.duplicates += 1
+            else:
+                raise UserError(f"{record.where}: id {unit.id!r} was used before; ids must be unique")
 
 
 @dataclass(frozen=True, slots=True)

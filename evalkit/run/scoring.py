@@ -32,6 +32,7 @@ from evalkit.schema import (
     Output,
     Sample,
     Score,
+    SpansGold,
     TextGold,
     UserError,
     YesNoGold,
@@ -52,6 +53,7 @@ _KINDS: dict[type, GoldKind] = {
     ChoiceGold: "choice",
     LabelGold: "label",
     TextGold: "text",
+    SpansGold: "spans",
 }
 
 
