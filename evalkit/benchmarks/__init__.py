@@ -12,10 +12,11 @@ larger limit contains the smaller one, and neither the file order nor the size o
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, cast
 
+from evalkit.benchmarks import shots
 from evalkit.benchmarks.prompts import fingerprint
 from evalkit.benchmarks.sources import Record, Stream, open_source
 from evalkit.config import extensions, overrides
@@ -95,6 +96,9 @@ def load(
         )
     with extensions.blamed("benchmarks", settings.module):
         examples = [example for unit in chosen for example in unit.build()]
+    before: dict[str, Any] = {}
+    if settings.shots:
+        examples, before = _with_shots(examples, benchmark, settings, data)
     selection = {
         "limit": limit,
         "seed": seed,
@@ -108,7 +112,36 @@ def load(
         "split": settings.split,
         **stream.provenance,
     }
-    return Loaded(examples, {**origin, **tally.counts(), **selection, "prompt": prompt})
+    return Loaded(examples, {**origin, **tally.counts(), **selection, "prompt": prompt, **before})
+
+
+def _with_shots(
+    examples: list[Example], benchmark: Benchmark, settings: BenchmarkSettings, data: DataSettings
+) -> tuple[list[Example], dict[str, Any]]:
+    """The examples with `settings.shots` answered questions before each, and where those are from.
+
+    Raises:
+        UserError: the benchmark has no train split, or it is not there or too small.
+    """
+    count, key = settings.shots or 0, f"benchmark.{settings.name}.shots"
+    train: Mapping[str, str] | None = getattr(benchmark, "TRAIN", None)
+    if train is None:
+        raise UserError(
+            f"{key}={count}: {settings.title} has no train split to take them from: leave it out, or {key}=0"
+        )
+    hub = settings.hub.model_copy(update={"rows": None, "counts": {}}) if settings.hub else None
+    of_train = settings.model_copy(update={**train, "hub": hub})
+    same_group = bool(getattr(benchmark, "SAME_GROUP", False))
+    try:
+        stream = open_source(of_train, data)
+        with extensions.blamed("benchmarks", settings.module):
+            units = list(_units(benchmark, stream, of_train, _Tally()))
+            found = shots.choose(units, count, same_group=same_group)
+        asked = shots.add(examples, found, count, same_group=same_group)
+    except UserError as error:
+        raise UserError(f"{key}={count}: {error}") from error
+    facts = {"n": count, "split": of_train.split, **stream.provenance}
+    return asked, {"shots": facts}
 
 
 def _units(

@@ -19,6 +19,7 @@ from evalkit.config.settings import BenchmarkSettings
 from evalkit.schema import Example, Message, SpansGold, SpansKind
 
 IDS: Literal["upstream", "content"] = "upstream"
+TRAIN = {"split": "train"}
 
 _KINDS = ("span", "multi-span", "count", "arithmetic")
 _SCALES = ("", "thousand", "million", "billion", "percent")

@@ -38,6 +38,7 @@ command goes on where it stopped.
   data=hub|local|sample    hub: pinned downloads (default); local: data.dir=PATH; sample: the bundled records
   limit=N                  scored items per benchmark; a larger limit contains the smaller
   sampling=item|group      group: whole pages, dialogues, files until the limit is reached
+  shots=N                  answered questions of the train split before each one (FinQA, ConvFinQA, TFNS, ...)
   protocol=NAME            greedy (default), fin-r1-paper, fin-r1-card; protocol.max_tokens=N ...
   backend.slots=N          requests decoded together; also backend.context, .threads, .binary, .port
   judge=local|endpoint     a judge for what rules cannot decide: see `evalkit judge run --help`
