@@ -16,7 +16,17 @@ from dataclasses import dataclass
 from functools import reduce
 from multiprocessing import get_context
 
-from evalkit.schema import ChoiceGold, Gold, LabelGold, NumberGold, Output, Score, TextGold, YesNoGold
+from evalkit.schema import (
+    ChoiceGold,
+    Gold,
+    LabelGold,
+    NumberGold,
+    Output,
+    Score,
+    SpansGold,
+    TextGold,
+    YesNoGold,
+)
 from evalkit.scoring import Rule, get_rule, rule_names
 from evalkit.scoring.abandoned import right_then_abandoned
 
@@ -35,6 +45,8 @@ _GOLDS: tuple[Gold, ...] = (
     ChoiceGold("C", {"A": "500元", "B": "A", "C": "1,000元", "D": ""}),
     LabelGold("neutral", ("bearish", "bullish", "neutral")),
     TextGold("a reference"),
+    SpansGold(("96.4", "88.0"), "million", "multi-span"),
+    SpansGold(("net debt",)),
 )
 
 

@@ -36,9 +36,11 @@ from evalkit.schema import (
     NumberGold,
     Output,
     Score,
+    SpansGold,
     TextGold,
     UserError,
     YesNoGold,
+    gold_text,
 )
 from evalkit.scoring import get_rule, rule_names
 from evalkit.scoring.agreement import LENIENCY
@@ -325,6 +327,8 @@ def _shown(gold: Gold) -> str:
             return gold.label
         case TextGold():
             return gold.reference
+        case SpansGold():
+            return gold_text(gold)
 
 
 def _rate(score: Callable[[Item], object], items: Sequence[Item]) -> float:

@@ -91,7 +91,23 @@ class TextGold:
     reference: str
 
 
-Gold = NumberGold | YesNoGold | ChoiceGold | LabelGold | TextGold
+SpansKind = Literal["span", "multi-span", "count", "arithmetic"]
+
+
+@dataclass(frozen=True, slots=True)
+class SpansGold:
+    """One or several texts of a page, a count or a computed number, as TAT-QA has them.
+
+    ``scale`` belongs to all of ``texts``: "", thousand, million, billion or percent.
+    """
+
+    texts: tuple[str, ...]
+    scale: str = ""
+    kind: SpansKind = "span"
+    question: str = ""
+
+
+Gold = NumberGold | YesNoGold | ChoiceGold | LabelGold | TextGold | SpansGold
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +199,7 @@ class Score:
 
 UNSCORED = Score(None, None, None, "unscored", "free text needs a judge")
 
-GoldKind = Literal["number", "yes_no", "choice", "label", "text"]
+GoldKind = Literal["number", "yes_no", "choice", "label", "text", "spans"]
 
 
 def prompt_of(messages: Iterable[tuple[str, str]]) -> str:
@@ -591,6 +607,8 @@ def gold_text(gold: Gold) -> str:
         return "yes" if gold.yes else "no"
     if isinstance(gold, ChoiceGold):
         return gold.letter
+    if isinstance(gold, SpansGold):
+        return f"{'; '.join(gold.texts)} {gold.scale}".strip()
     return gold.label if isinstance(gold, LabelGold) else ""
 
 

@@ -2,7 +2,8 @@
 
 A benchmark is a module here (`unit`: upstream record -> Unit, and `IDS`), a folder in benchmarks/ (prompt,
 card, sample) and a config in configs/benchmark/. Nothing lists them: they are found by the config's name. One
-whose records are not laid out as upstream files (`questions`) has an `open_source` of its own.
+whose records are not laid out as upstream files (`questions`) has an `open_source` of its own. Others come
+from the user's folders and installed packages: `evalkit.config.extensions`.
 
 A limit takes the first records in the order of a hash of (seed, id). Nothing else decides the order, so a
 larger limit contains the smaller one, and neither the file order nor the size of the split matters.
@@ -11,16 +12,18 @@ larger limit contains the smaller one, and neither the file order nor the size o
 from __future__ import annotations
 
 import heapq
-import importlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, cast
 
+from evalkit.benchmarks import shots
 from evalkit.benchmarks.prompts import fingerprint
 from evalkit.benchmarks.sources import Record, Stream, open_source
+from evalkit.config import extensions, overrides
 from evalkit.config.settings import BenchmarkSettings, DataSettings, SelectBy
-from evalkit.files import CONFIGS
 from evalkit.schema import Example, Loaded, UserError, rank
+
+__path__.extend(extensions.module_folders("benchmarks"))  # those of the user's own
 
 SUBSET_SEED = 0  # a benchmark's frozen subset does not move with the run's seed
 
@@ -31,8 +34,8 @@ class Benchmark(Protocol):
     IDS: Literal["upstream", "content"]
     """Upstream ids must be unique; equal content hashes are exact duplicates and collapse."""
 
-    def unit(self, record: Record, settings: Any) -> Unit | None:  # noqa: ANN401 - its own Settings
-        """What one record becomes; None where it has no gold answer.
+    def unit(self, record: Record, settings: Any) -> Unit | list[Unit] | None:  # noqa: ANN401 - its own Settings
+        """What one record becomes; None, or nothing of several, where it has no gold answer.
 
         Raises UserError where it is malformed.
         """
@@ -58,12 +61,12 @@ class _Tally:
 
 def needs_judge(name: str) -> bool:
     """Whether only a judge can score a benchmark's answers: its module then has `FREE_TEXT = True`."""
-    return bool(getattr(importlib.import_module(f"{__name__}.{name}"), "FREE_TEXT", False))
+    return bool(getattr(extensions.load("benchmarks", name), "FREE_TEXT", False))
 
 
 def names() -> list[str]:
-    """The benchmarks that can be named, from configs/benchmark/*.yaml."""
-    return sorted(path.stem for path in (CONFIGS / "benchmark").glob("*.yaml"))
+    """The benchmarks that can be named: those that have a config."""
+    return overrides.names("benchmark")
 
 
 def load(
@@ -78,7 +81,7 @@ def load(
 
     ``limit`` counts scored items; see `select`. Raises UserError for missing, changed or malformed data.
     """
-    benchmark = cast(Benchmark, importlib.import_module(f"evalkit.benchmarks.{settings.module}"))
+    benchmark = cast(Benchmark, extensions.load("benchmarks", settings.module))
     prompt = {"file": settings.prompt, "sha256": fingerprint(settings.module, settings.prompt)}
     own_source = getattr(benchmark, "open_source", None)
     stream = own_source(settings) if own_source else open_source(settings, data)
@@ -91,7 +94,11 @@ def load(
         raise UserError(
             f"{settings.name}: no answered record among {tally.records}; there is nothing to score"
         )
-    examples = [example for unit in chosen for example in unit.build()]
+    with extensions.blamed("benchmarks", settings.module):
+        examples = [example for unit in chosen for example in unit.build()]
+    before: dict[str, Any] = {}
+    if settings.shots:
+        examples, before = _with_shots(examples, benchmark, settings, data)
     selection = {
         "limit": limit,
         "seed": seed,
@@ -105,7 +112,36 @@ def load(
         "split": settings.split,
         **stream.provenance,
     }
-    return Loaded(examples, {**origin, **tally.counts(), **selection, "prompt": prompt})
+    return Loaded(examples, {**origin, **tally.counts(), **selection, "prompt": prompt, **before})
+
+
+def _with_shots(
+    examples: list[Example], benchmark: Benchmark, settings: BenchmarkSettings, data: DataSettings
+) -> tuple[list[Example], dict[str, Any]]:
+    """The examples with `settings.shots` answered questions before each, and where those are from.
+
+    Raises:
+        UserError: the benchmark has no train split, or it is not there or too small.
+    """
+    count, key = settings.shots or 0, f"benchmark.{settings.name}.shots"
+    train: Mapping[str, str] | None = getattr(benchmark, "TRAIN", None)
+    if train is None:
+        raise UserError(
+            f"{key}={count}: {settings.title} has no train split to take them from: leave it out, or {key}=0"
+        )
+    hub = settings.hub.model_copy(update={"rows": None, "counts": {}}) if settings.hub else None
+    of_train = settings.model_copy(update={**train, "hub": hub})
+    same_group = bool(getattr(benchmark, "SAME_GROUP", False))
+    try:
+        stream = open_source(of_train, data)
+        with extensions.blamed("benchmarks", settings.module):
+            units = list(_units(benchmark, stream, of_train, _Tally()))
+            found = shots.choose(units, count, same_group=same_group)
+        asked = shots.add(examples, found, count, same_group=same_group)
+    except UserError as error:
+        raise UserError(f"{key}={count}: {error}") from error
+    facts = {"n": count, "split": of_train.split, **stream.provenance}
+    return asked, {"shots": facts}
 
 
 def _units(
@@ -114,19 +150,20 @@ def _units(
     """Units in file order, without duplicates; `tally` counts what is read."""
     for record in stream.records:
         tally.records += 1
-        unit = benchmark.unit(record, settings)
-        if unit is None:
-            tally.without_answer += 1
-            continue
-        key = hash(unit.id)  # 64 bits instead of the string: half a million ids must fit
-        if key not in tally.seen:
-            tally.seen.add(key)
-            tally.items += unit.size
-            yield unit
-        elif benchmark.IDS == "content":
-            tally.duplicates += 1
-        else:
-            raise UserError(f"{record.where}: id {unit.id!r} was used before; ids must be unique")
+        with extensions.blamed("benchmarks", settings.module):
+            found = benchmark.unit(record, settings)
+        units = found if isinstance(found, list) else [found] if found else []
+        tally.without_answer += not units
+        for unit in units:
+            key = hash(unit.id)  # 64 bits instead of the string: half a million ids must fit
+            if key not in tally.seen:
+                tally.seen.add(key)
+                tally.items += unit.size
+                yield unit
+            elif benchmark.IDS == "content":
+                tally.duplicates += 1
+            else:
+                raise UserError(f"{record.where}: id {unit.id!r} was used before; ids must be unique")
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ from evalkit.config.settings import BenchmarkSettings
 from evalkit.schema import Example, Message, OwnAnswer
 
 IDS: Literal["upstream", "content"] = "upstream"
+TRAIN = {"split": "train"}
 
 History = Literal["gold", "own", "last"]
 

@@ -20,6 +20,8 @@ from evalkit.files import BENCHMARKS
 from evalkit.schema import ChoiceGold, Example, Message
 
 IDS: Literal["upstream", "content"] = "upstream"
+TRAIN = {"split": "dev"}
+SAME_GROUP = True  # `dev` has five questions a subject, made to stand before that subject's own
 
 
 @cache

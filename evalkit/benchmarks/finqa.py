@@ -22,6 +22,7 @@ from evalkit.config.settings import BenchmarkSettings
 from evalkit.schema import Example, Gold, Message, NumberGold, Table, YesNoGold
 
 IDS: Literal["upstream", "content"] = "upstream"
+TRAIN = {"split": "train"}
 
 
 def unit(record: Record, settings: BenchmarkSettings) -> Unit:

@@ -9,6 +9,7 @@ from pathlib import Path
 from jinja2 import FileSystemLoader, StrictUndefined, TemplateError, TemplateNotFound
 from jinja2.sandbox import SandboxedEnvironment
 
+from evalkit.config.extensions import benchmark_folder, prompt_file
 from evalkit.files import BENCHMARKS
 from evalkit.schema import UserError
 
@@ -25,10 +26,15 @@ def _environment(folder: Path) -> SandboxedEnvironment:
 
 
 def _file(benchmark: str, template: str) -> Path:
-    """The bundled template of that name, or a file of the user's."""
+    """The bundled template of that name, a file of the user's, or one in a folder of theirs."""
     bundled = BENCHMARKS / benchmark / template
+    if bundled.is_file():
+        return bundled
     own = Path(template).expanduser()
-    return own.absolute() if own.is_file() and not bundled.is_file() else bundled
+    if own.is_file():
+        return own.absolute()
+    added = benchmark_folder(benchmark) / template
+    return added if added.is_file() else prompt_file(template) or bundled
 
 
 def render(benchmark: str, template: str, **values: object) -> str:

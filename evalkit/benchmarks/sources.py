@@ -23,9 +23,10 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
+from evalkit.config.extensions import benchmark_folder
 from evalkit.config.own_sets import SUFFIXES
 from evalkit.config.settings import BenchmarkSettings, DataSettings, HubSettings
-from evalkit.files import BENCHMARKS, Pin, fetch, sha256
+from evalkit.files import Pin, fetch, sha256
 from evalkit.schema import UserError
 
 _FILES_LISTED = 3  # in the provenance; of more there is one combined hash
@@ -128,7 +129,7 @@ def open_source(settings: BenchmarkSettings, data: DataSettings) -> Stream:
         return _hub(settings)
     if data.source == "local":
         return _directory(settings, _local_root(settings, data))
-    return _directory(settings, BENCHMARKS / settings.name / "sample")
+    return _directory(settings, benchmark_folder(settings.name) / "sample")
 
 
 def open_table(path: Path) -> Stream:
@@ -188,7 +189,7 @@ def _downloads(settings: BenchmarkSettings, hub: HubSettings) -> list[_File]:
         return fetch(pin, base_url=hub.base_url, repo=hub.repo, revision=str(hub.revision))
 
     if hub.table:
-        table = BENCHMARKS / name / hub.table.replace("{split}", split)
+        table = benchmark_folder(name) / hub.table.replace("{split}", split)
         if not table.is_file():
             raise UserError(f"benchmark.{name}.split={split}: no such split")
         pins = pin_table(table)

@@ -17,6 +17,7 @@ from evalkit.config.settings import BenchmarkSettings
 from evalkit.schema import Example, LabelGold, Message
 
 IDS: Literal["upstream", "content"] = "content"
+TRAIN = {"split": "train", "files": "sent_train.csv"}
 LABELS = ("bearish", "bullish", "neutral")
 
 

@@ -13,7 +13,8 @@ usage: evalkit benchmarks [json=true]
        evalkit benchmarks show FILE|NAME [KEY=VALUE ...]
 
 List the benchmarks that `benchmark=NAME` knows: split, size, licence, source. Each has a data card,
-benchmarks/<name>/README.md. With json=true, here and with show, the same as JSON.
+benchmarks/<name>/README.md. Those of your folders (EVALKIT_PATH, evalkit.yaml) and packages come last. With
+json=true, here and with show, the same as JSON.
 
 show  what a set of your own becomes before anything is asked: which column is taken for what, how many
       answers of each kind, and three prompts as the model gets them. A file (CSV, TSV, JSON, JSONL, Parquet,
@@ -104,13 +105,13 @@ def _one_of_each(found: Sequence[Question]) -> list[Question]:
 
 
 def _list(as_json: bool) -> int:
-    from evalkit.benchmarks import names
-    from evalkit.config.overrides import compose, to_dict
+    from evalkit.config.extensions import listed
+    from evalkit.config.overrides import compose, own_names, to_dict
     from evalkit.config.settings import read_questions
     from evalkit.text import output_console, show_names, write_json
 
     usual = list(read_questions(to_dict(compose(["data=sample"]))).benchmark)
-    others = [name for name in names() if name not in usual]
+    others = [name for name in own_names("benchmark") if name not in usual]
     every = ",".join([*usual, *others])
     settings = read_questions(to_dict(compose(["data=sample", f"benchmark=[{every}]"])))
     if as_json:
@@ -129,5 +130,9 @@ def _list(as_json: bool) -> int:
         for name, each in settings.benchmark.items()
     ]
     header = ("name", "title", "split", "records", "scored items", "licence", "source")
-    show_names(output_console(), "", header, rows)
+    console = output_console()
+    show_names(console, "", header, rows)
+    if added := listed("benchmark"):
+        console.print()
+        show_names(console, "From your folders and packages", ("name", "title", "from"), added)
     return 0

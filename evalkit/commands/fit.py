@@ -111,10 +111,10 @@ def _own(files: Sequence[str], context: int, slots: int, memory: int) -> Iterato
 
 def _known(context: int, slots: int, memory: int) -> Iterator[Candidate]:
     """The models with a config that says what their files take."""
-    from evalkit.config.overrides import names
+    from evalkit.config.overrides import own_names
     from evalkit.config.settings import run_settings
 
-    for name in names("model"):
+    for name in own_names("model"):
         settings = run_settings([f"+model={name}", "data=sample", "model.path=FILE"])
         found = _of_config(settings, context, slots, memory)
         if found is not None:

@@ -34,14 +34,17 @@ _CONTEXT, _SLOTS = 8192, 4
 
 
 def main(arguments: Sequence[str]) -> int:
+    from evalkit.config.extensions import listed
     from evalkit.config.options import no_places, read_arguments
-    from evalkit.config.overrides import names
+    from evalkit.config.overrides import own_names
     from evalkit.config.settings import run_settings
     from evalkit.text import output_console, show_names, write_json
 
     as_json = no_places(read_arguments("models", arguments, {"json": "false"})).truth("json")
     found = {
-        name: run_settings([f"+model={name}", "data=sample"]) for name in names("model") if name not in _WAYS
+        name: run_settings([f"+model={name}", "data=sample"])
+        for name in own_names("model")
+        if name not in _WAYS
     }
     if as_json:
         write_json([_line(name, run) for name, run in found.items()])
@@ -51,7 +54,10 @@ def main(arguments: Sequence[str]) -> int:
     rows = [_row(name, run) for name, run in found.items() if not run.model.published_only]
     show_names(console, "Models by name: evalkit run NAME", header, rows)
     console.print()
-    ways = [(name, *what) for name, what in _WAYS.items() if name in names("model")]
+    if added := listed("model"):
+        show_names(console, "From your folders and packages", ("name", "title", "from"), added)
+        console.print()
+    ways = [(name, *what) for name, what in _WAYS.items()]
     show_names(console, "Anything else", ("name", "command", "what"), ways)
     console.print()
     closed = [(name, run.model.title) for name, run in found.items() if run.model.published_only]

@@ -38,6 +38,7 @@ command goes on where it stopped.
   data=hub|local|sample    hub: pinned downloads (default); local: data.dir=PATH; sample: the bundled records
   limit=N                  scored items per benchmark; a larger limit contains the smaller
   sampling=item|group      group: whole pages, dialogues, files until the limit is reached
+  shots=N                  answered questions of the train split before each one (FinQA, ConvFinQA, TFNS, ...)
   protocol=NAME            greedy (default), fin-r1-paper, fin-r1-card; protocol.max_tokens=N ...
   backend.slots=N          requests decoded together; also backend.context, .threads, .binary, .port
   judge=local|endpoint     a judge for what rules cannot decide: see `evalkit judge run --help`
@@ -198,7 +199,8 @@ def _launch(overrides: Sequence[str], scratch: Path, codes: Path) -> None:
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
-    from evalkit.config.overrides import explain, names_benchmarks, normalized
+    from evalkit.config.overrides import check_choices, explain, names_benchmarks, normalized
+    from evalkit.config.search_path import extend_hydra
 
     named = names_benchmarks(overrides)
 
@@ -211,12 +213,15 @@ def _launch(overrides: Sequence[str], scratch: Path, codes: Path) -> None:
     # Hydra keeps a copy of the sweep's config; a run's folder has its own, so this one may go.
     own = [] if any(o.startswith("hydra.sweep.dir=") for o in overrides) else [f"hydra.sweep.dir={scratch}"]
     own += ["hydra/hydra_logging=none", "hydra/job_logging=none"]  # its notes would stand between our tables
-    sys.argv = ["evalkit run", "-m", *own, *normalized(overrides, lists=False)]
+    wanted = normalized(overrides, lists=False)
+    check_choices(wanted)
+    extend_hydra()
+    sys.argv = ["evalkit run", "-m", *own, *wanted]
     os.environ["HYDRA_FULL_ERROR"] = "1"  # raise, and leave the explaining to us
     try:
         hydra.main(config_path=str(CONFIGS), config_name="config", version_base=None)(job)()
     except (HydraException, OmegaConfBaseException) as error:
-        raise UserError(explain(error, normalized(overrides, lists=False), sweeping=True)) from error
+        raise UserError(explain(error, wanted, sweeping=True)) from error
 
 
 def _launcher(overrides: Sequence[str]) -> str:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from evalkit.config.extensions import config_home, config_names
 from evalkit.config.own_sets import own_sets
 from evalkit.files import CONFIGS
 from evalkit.schema import UserError, nearest
@@ -64,6 +65,11 @@ _CHOICE = re.compile(r"[\w/]+(?:@[\w.]+)?")
 
 def names(group: str) -> list[str]:
     """The config names of a Hydra group, sorted; without its common parts, which begin with an underscore."""
+    return sorted({*own_names(group), *config_names(group)})
+
+
+def own_names(group: str) -> list[str]:
+    """Those of evalkit's own, without what is added from outside."""
     return sorted(path.stem for path in (CONFIGS / group).glob("[!_]*.yaml"))
 
 
@@ -153,6 +159,7 @@ def compose(overrides: Sequence[str]) -> DictConfig:
         UserError: an override names something that does not exist, or is not valid Hydra syntax.
     """
     overrides = normalized(overrides, sweeping=False)
+    check_choices(overrides)
     found = _compose(overrides)
     if isinstance(found, Exception):
         raise UserError(explain(found, overrides)) from found
@@ -162,6 +169,18 @@ def compose(overrides: Sequence[str]) -> DictConfig:
     return found
 
 
+def check_choices(overrides: Sequence[str]) -> None:
+    """See that every config that is chosen has one home: evalkit, or one folder or package.
+
+    Raises:
+        UserError: a name is evalkit's own and somebody else's, or two others'.
+    """
+    for override in filter(_is_choice, overrides):
+        group = _key_of(override).partition("@")[0]
+        for name in re.findall(r"[\w.-]+", override.partition("=")[2]):
+            config_home(group, name, own=name in own_names(group))
+
+
 def _compose(overrides: Sequence[str]) -> DictConfig | Exception:
     """The composed config, or what Hydra has against it."""
     from hydra import compose as hydra_compose
@@ -169,6 +188,9 @@ def _compose(overrides: Sequence[str]) -> DictConfig | Exception:
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
+    from evalkit.config.search_path import extend_hydra
+
+    extend_hydra()
     try:
         with initialize_config_dir(str(CONFIGS), version_base=None):
             return hydra_compose("config", overrides=list(overrides))

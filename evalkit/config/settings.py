@@ -5,7 +5,6 @@ A backend and a benchmark may add settings: their modules hold a `Settings` clas
 
 from __future__ import annotations
 
-import importlib
 import importlib.util
 import re
 from collections.abc import Mapping, Sequence
@@ -32,6 +31,7 @@ from evalkit.config.checks import (
     WithoutSecrets,
     read,
 )
+from evalkit.config.extensions import home, load
 from evalkit.config.words import file_label
 from evalkit.schema import DEFAULT, LOOP_TOKENS, GenerationSettings, UserError, nearest
 from evalkit.text import printable, public_url
@@ -43,6 +43,7 @@ Name = Annotated[
 ]
 SelectBy = Literal["item", "group"]
 Tracker = Literal["wandb", "mlflow", "trackio"]
+Shots = Annotated[int, Field(ge=0, le=32)]
 
 
 class GeometrySettings(Settings):
@@ -155,7 +156,8 @@ class HubSettings(Settings):
 class BenchmarkSettings(Settings):
     """configs/benchmark/: which records of a benchmark are asked, how, and which `rule` counts.
 
-    A benchmark's module may hold a `Settings` that adds fields. `reader` is that module's name where it is
+    A benchmark's module may hold a `Settings` that adds fields. `shots`: see `evalkit.benchmarks.shots`; None
+    only until a run's settings are read, which have one for all. `reader` is that module's name where it is
     not the benchmark's: sets of one's own have names of one's own, and one reader.
     """
 
@@ -170,6 +172,7 @@ class BenchmarkSettings(Settings):
     subset: Whole | None = None
     prompt: str
     limit: Whole | None = None
+    shots: WhereOn[Shots | None] = None
     rule: Immaterial[str] = DEFAULT
     files: Immaterial[str]
     hub: HubSettings | None = None
@@ -177,7 +180,7 @@ class BenchmarkSettings(Settings):
     @model_serializer(mode="wrap")
     def _without_what_few_have(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         found: dict[str, Any] = handler(self)
-        return {name: value for name, value in found.items() if name != "reader" or value}
+        return {name: value for name, value in found.items() if name not in ("reader", "shots") or value}
 
     @property
     def module(self) -> str:
@@ -332,11 +335,13 @@ def read_run(composed: Mapping[str, Any]) -> RunSettings:
     Raises:
         UserError: one line that names the first wrong setting and says what it may be.
     """
-    config = {key: value for key, value in composed.items() if key not in ("judge", "sweep", "ladder")}
+    config = {
+        key: value for key, value in composed.items() if key not in ("judge", "sweep", "ladder", "shots")
+    }
     if not isinstance(config.get("model"), Mapping) or "name" not in config["model"]:
         raise UserError("no model given: name a FILE.gguf, or a model that `evalkit models` lists")
     config["model"] = read(ModelSettings, _labelled(config["model"]), "model")
-    config["benchmark"] = _benchmarks(config)
+    config["benchmark"] = _benchmarks(composed)
     config["backend"] = read_backend(_block(config, "backend"))
     config["executor"] = _executor(config.get("executor"))
     settings = read(RunSettings, config)
@@ -374,7 +379,18 @@ def _benchmarks(config: Mapping[str, Any]) -> dict[str, BenchmarkSettings]:
     if not config.get("benchmark"):
         raise UserError("no benchmark given: benchmark=NAME or benchmark=NAME,NAME")
     blocks = _block(config, "benchmark")
-    return {str(name): read_benchmark(str(name), block) for name, block in blocks.items()}
+    shots = read(_AllShots, {"shots": config.get("shots") or 0}).shots
+    found = {str(name): read_benchmark(str(name), block) for name, block in blocks.items()}
+    return {
+        name: each.model_copy(update={"shots": shots if each.shots is None else each.shots})
+        for name, each in found.items()
+    }
+
+
+class _AllShots(Settings):
+    """`shots` of a run: of every benchmark that says nothing else."""
+
+    shots: Shots
 
 
 def read_backend(block: Mapping[str, Any]) -> BackendSettings:
@@ -384,8 +400,10 @@ def read_backend(block: Mapping[str, Any]) -> BackendSettings:
         UserError: there is no such backend, or a value cannot be meant.
     """
     kind = str(block.get("kind"))
-    known = kind.isidentifier() and importlib.util.find_spec(f"evalkit.engines.{kind}") is not None
-    module = importlib.import_module(f"evalkit.engines.{kind}") if known else None
+    known = home("engines", kind) or (
+        kind.isidentifier() and importlib.util.find_spec(f"evalkit.engines.{kind}") is not None
+    )
+    module = load("engines", kind) if known else None
     settings = getattr(module, "Settings", None)
     if not (isinstance(settings, type) and issubclass(settings, BackendSettings)):
         raise UserError(
@@ -411,7 +429,7 @@ def read_benchmark(name: str, block: object) -> BenchmarkSettings:
         )
     if not isinstance(block, Mapping) or "name" not in block:
         raise UserError(f"benchmark.{name}: it is not asked here: name it in benchmark=...")
-    module = importlib.import_module(f"evalkit.benchmarks.{reader}")
+    module = load("benchmarks", reader)
     kind = cast(type[BenchmarkSettings], getattr(module, "Settings", BenchmarkSettings))
     return read(kind, block, f"benchmark.{name}")
 

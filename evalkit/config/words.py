@@ -34,7 +34,7 @@ _OPTIONS = {
     "cfg": "the composed settings of a run are in the config.yaml of its folder",
     "resume": "the same command goes on where it stopped",
     "device": "llama.cpp takes what there is: backend.gpu_layers=0 for the CPU alone",
-    "num-fewshot": "every benchmark has one prompt, which holds its examples",
+    "num-fewshot": "shots=N puts N answered questions before each one",
     "help": "`evalkit COMMAND --help`",
     "yes": "nothing is ever asked",
     "y": "nothing is ever asked",

@@ -6,14 +6,16 @@ engine that it opens. Nothing outside the module knows its name or its settings.
 
 from __future__ import annotations
 
-import importlib
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, cast, runtime_checkable
 
+from evalkit.config.extensions import blamed, load, module_folders
 from evalkit.config.settings import BackendSettings, ModelSettings
 from evalkit.schema import Completion, GenerationSettings, Message, Request, Speed
+
+__path__.extend(module_folders("engines"))  # those of the user's own
 
 
 class EngineDied(Exception):
@@ -138,7 +140,9 @@ def open_engine(model: ModelSettings, backend: BackendSettings, max_tokens: int,
     Raises:
         UserError: the backend cannot serve this model.
     """
-    return _module(backend).open_engine(model, backend, max_tokens, log)
+    module = _module(backend)
+    with blamed("engines", backend.kind):
+        return module.open_engine(model, backend, max_tokens, log)
 
 
 def read_outputs(model: ModelSettings, backend: BackendSettings) -> Outputs:
@@ -147,7 +151,9 @@ def read_outputs(model: ModelSettings, backend: BackendSettings) -> Outputs:
     Raises:
         UserError: they cannot be read.
     """
-    return _module(backend).read_outputs(model)
+    module = _module(backend)
+    with blamed("engines", backend.kind):
+        return module.read_outputs(model)
 
 
 def stated_needs(model: ModelSettings, backend: BackendSettings) -> str:
@@ -163,8 +169,8 @@ def engine_python(backend: BackendSettings) -> Path | None:
 
 
 def _module(backend: BackendSettings) -> Backend:
-    """`backend.kind` is the name of a module here: whoever made the settings has found it."""
-    return cast(Backend, importlib.import_module(f"evalkit.engines.{backend.kind}"))
+    """`backend.kind` is the name of a module here or from outside: whoever made the settings has found it."""
+    return cast(Backend, load("engines", backend.kind))
 
 
 @runtime_checkable

@@ -9,11 +9,11 @@ was cut at the token limit.
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Iterator
 from pathlib import Path
 
 from evalkit.benchmarks.sources import Record, describe, read
+from evalkit.config.extensions import load
 from evalkit.importers import LeftOut, Output, Settings, is_count, item_id, item_turn
 from evalkit.schema import UserError
 
@@ -69,7 +69,7 @@ def _content_id(record: Record, benchmark: str | None) -> str | None:
     doc = record.data.get("doc")
     if benchmark is None or not isinstance(doc, dict) or "id" in doc:
         return None
-    loader = importlib.import_module(f"evalkit.benchmarks.{benchmark}")
+    loader = load("benchmarks", benchmark)
     if loader.IDS != "content":
         return None
     unit = loader.unit(Record(record.file, record.place, record.number, doc), {"prompt": ""})

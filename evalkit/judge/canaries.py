@@ -40,9 +40,11 @@ from evalkit.schema import (
     NumberGold,
     Output,
     Reasoning,
+    SpansGold,
     Task,
     TextGold,
     YesNoGold,
+    gold_text,
     rank,
 )
 from evalkit.scoring import get_rule
@@ -169,6 +171,8 @@ def _misses(gold: Gold, language: Language) -> Iterator[tuple[str, str]]:
         yield from (("other_answer", letter) for letter in others[:1])
     elif isinstance(gold, LabelGold):
         yield "other_answer", next(label for label in gold.labels if label != gold.label)
+    elif isinstance(gold, SpansGold):
+        yield "no_such_span", {"en": "none of these", "zh": "以上都不是"}[language]
 
 
 def _wrong_numbers(gold: NumberGold) -> Iterator[tuple[str, str]]:
@@ -193,6 +197,8 @@ def _said(gold: Gold, language: Language) -> str:
         return _yes_no(gold.yes, language)
     if isinstance(gold, ChoiceGold):
         return gold.letter
+    if isinstance(gold, SpansGold):
+        return gold_text(gold)
     assert isinstance(gold, LabelGold)
     return gold.label
 

@@ -29,8 +29,8 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from evalkit.config.extensions import benchmark_folder
 from evalkit.config.overrides import names
-from evalkit.files import BENCHMARKS
 from evalkit.run.info import Run
 from evalkit.schema import ChoiceGold, Example, Gold, Item, UserError
 
@@ -112,8 +112,8 @@ def _template(benchmark: str) -> tuple[re.Pattern[str], re.Pattern[str]]:
     from jinja2 import Environment
 
     found: set[str] = set()
-    # A record names its benchmarks itself: only ours have templates here.
-    files = (BENCHMARKS / benchmark).glob("*.jinja") if benchmark in names("benchmark") else []
+    # A record names its benchmarks itself: only those that can be named here have templates.
+    files = benchmark_folder(benchmark).glob("*.jinja") if benchmark in names("benchmark") else []
     for file in files:
         for _, kind, value in Environment().lex(file.read_text(encoding="utf-8")):
             if kind in ("data", "string"):

@@ -27,7 +27,7 @@ def results_json(run: Run, settings: RunSettings, sections: Sequence[Section] = 
         "results": by_task,
         "configs": {name: settings.benchmark[name].model_dump() for name in by_task},
         "versions": dict.fromkeys(by_task, RUN_SCHEMA),
-        "n-shot": dict.fromkeys(by_task, 0),
+        "n-shot": {name: run.info.benchmarks[name].shots for name in by_task},
         "n-samples": {
             name: {"original": run.info.data[name].items, "effective": scored.get(name, 0)}
             for name in by_task

@@ -92,6 +92,7 @@ class BenchmarkInfo:
     source: Text | None = None
     history: Text | None = None
     prompt: Text | None = None
+    shots: Count = 0
 
 
 @dataclass(frozen=True, slots=True)

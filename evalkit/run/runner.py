@@ -11,6 +11,7 @@ from typing import Any
 from rich.console import Console
 
 from evalkit.benchmarks import load, needs_judge
+from evalkit.config.extensions import home
 from evalkit.config.settings import QuestionSettings, RunSettings
 from evalkit.engines import Outputs, read_outputs
 from evalkit.run.folder import (
@@ -43,7 +44,7 @@ from evalkit.run.record import RECORD_FILE, load_run
 from evalkit.run.schedule import Watch, requests_of
 from evalkit.run.scoring import scored_run
 from evalkit.schema import DEFAULT, Answer, Loaded, Request, UserError, nearest
-from evalkit.scoring import rule_names
+from evalkit.scoring import check_rule, rule_names
 from evalkit.text import mapping
 
 
@@ -120,7 +121,9 @@ def check(settings: RunSettings) -> RunSettings:
 
 def _check_rule(benchmark: str, rule: str) -> None:
     known = rule_names()
-    if rule not in known:
+    if home("rules", rule):
+        check_rule(rule)  # says what is wrong with one from outside
+    elif rule not in known:
         hint = nearest(rule, known)
         raise UserError(f"benchmark.{benchmark}.rule: no rule '{rule}': {', '.join(known)}.{hint}")
 

@@ -32,6 +32,7 @@ from evalkit.schema import (
     Output,
     Sample,
     Score,
+    SpansGold,
     TextGold,
     UserError,
     YesNoGold,
@@ -39,7 +40,7 @@ from evalkit.schema import (
     is_cut_off,
     prompt_of,
 )
-from evalkit.scoring import Rule, get_rule, rule_names
+from evalkit.scoring import Rule, check_rule, get_rule, rule_names
 from evalkit.scoring.abandoned import right_then_abandoned
 from evalkit.scoring.reason import reason
 
@@ -52,6 +53,7 @@ _KINDS: dict[type, GoldKind] = {
     ChoiceGold: "choice",
     LabelGold: "label",
     TextGold: "text",
+    SpansGold: "spans",
 }
 
 
@@ -83,7 +85,9 @@ def scored_run(finished: Finished, rules: Sequence[str] | None = None) -> Run:
         UserError: what a judge or its calibration left in the run's folder cannot be read.
     """
     ledger = read_ledger(finished.path)
-    items = items_of(finished.records, finished.data, rule_names() if rules is None else rules, ledger)
+    if rules is None:  # one that counts may be a rule that only runs where it is named
+        rules = sorted({*rule_names(), *(each.rule for each in finished.settings.benchmark.values())})
+    items = items_of(finished.records, finished.data, rules, ledger)
     order = {name: number for number, name in enumerate(finished.data)}
     items.sort(key=lambda item: (order[item.benchmark], item.group, item.id, item.turn or 0))
     head = head_of(finished, ledger)
@@ -228,8 +232,10 @@ def chosen_rules(names: str | Sequence[str], default: str = DEFAULT) -> list[str
     wanted = [name.strip() for name in wanted if name.strip()]
     if wanted == ["all"]:
         wanted = rule_names()
-    for name in wanted:
-        get_rule(name)
+    else:
+        for name in wanted:
+            if name != DEFAULT:  # that one is always meant
+                check_rule(name)
     return list(dict.fromkeys([default, *wanted]))
 
 

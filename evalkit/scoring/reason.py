@@ -5,12 +5,24 @@ For the default rule `financial`, from that rule's own reading of the answer.
 
 from __future__ import annotations
 
-from evalkit.schema import ChoiceGold, Gold, LabelGold, NumberGold, Output, Score, YesNoGold
+from evalkit.schema import (
+    SHOWN_CHARS,
+    ChoiceGold,
+    Gold,
+    LabelGold,
+    NumberGold,
+    Output,
+    Score,
+    SpansGold,
+    YesNoGold,
+    gold_text,
+)
 from evalkit.scoring.agreement import RELATIVE, readings
 from evalkit.scoring.answer import label_answer
 from evalkit.scoring.choices import choice_answer
 from evalkit.scoring.number_answer import number_answer
 from evalkit.scoring.numbers import Quantity
+from evalkit.scoring.spans import read
 from evalkit.scoring.yes_no import yes_no_answer
 
 _DIGITS = 6
@@ -61,6 +73,9 @@ def _closed(output: Output, gold: Gold) -> tuple[str | None, str]:
         said = yes_no_answer(output, gold.question)
         words = {True: "yes", False: "no"}
         return words[said[1]] if said and said[1] is not None else None, words[gold.yes]
+    if isinstance(gold, SpansGold):
+        spans = read(output, gold)
+        return (spans[0].text[:SHOWN_CHARS] if spans else None), gold_text(gold)
     return None, ""
 
 

@@ -16,6 +16,7 @@ from evalkit.schema import (
     NumberGold,
     Output,
     Score,
+    SpansGold,
     TextGold,
     UserError,
     YesNoGold,
@@ -27,6 +28,9 @@ YES = YesNoGold(True, "was it higher?")
 COMPLIANT = YesNoGold(False, "这是合规的吗？")
 CHOICE = ChoiceGold("C", {"A": "1", "B": "2", "C": "3"})
 LABEL = LabelGold("neutral", ("bearish", "bullish", "neutral"))
+
+
+SPANS = SpansGold(("96.4", "88.0"), "million", "multi-span")
 
 
 def number(value: float, answer: str = "") -> NumberGold:
@@ -47,6 +51,8 @@ SOURCES = {
     "bizfinbench": "HiThink-Research/BizFinBench, benchmark_code/BizFinBench/eval_financial_calculation.py",
     "fineva_official": "alipay/financial_evaluation_dataset, src/get_score.py",
     "financial": "this project's definition",
+    "tatqa_em": "NExTplusplus/TAT-QA, tatqa_metric.py",
+    "tatqa_f1": "NExTplusplus/TAT-QA, tatqa_metric.py",
 }
 
 CASES: list[tuple[str, str, Gold, bool]] = [
@@ -135,6 +141,13 @@ CASES: list[tuple[str, str, Gold, bool]] = [
     ("fineva_official", r"\boxed{C}", CHOICE, True),
     ("fineva_official", "A选项错误。故选C。", CHOICE, True),
     ("fineva_official", "A不对，C正确", CHOICE, True),
+    # the gold's words and scale, in any order; all of them
+    ("tatqa_em", r"\boxed{88 million; 96.40 million}", SPANS, True),
+    # upstream sorts the texts as they are written, and $ comes before any digit
+    ("tatqa_em", r"\boxed{88 million; \$96.4 million}", SPANS, False),
+    ("tatqa_em", r"\boxed{96.4; 88}", SPANS, False),
+    ("tatqa_f1", r"\boxed{96.4 million; 88.0 million}", SPANS, True),
+    ("tatqa_f1", r"\boxed{profit}", SPANS, False),
 ]
 
 
@@ -178,6 +191,8 @@ GOLDS: list[Gold] = [
     LABEL,
     LabelGold("", ()),
     TextGold("x"),
+    SPANS,
+    SpansGold(()),
 ]
 PIECES = [
     "\\", "(", "{", "}", "\\boxed{", "\\boxed{1}", "<think>", "</think>", "<answer>", "</answer>", "1", "1,",
@@ -211,6 +226,6 @@ def test_time_is_bounded(piece: str) -> None:
     text = piece * (50_000 // len(piece))
     started = time.process_time()
     for name in rule_names():
-        for gold in (RATIO, YES, CHOICE, LABEL):
+        for gold in (RATIO, YES, CHOICE, LABEL, SPANS):
             get_rule(name)(Output(text), gold)
     assert time.process_time() - started < 5

@@ -30,7 +30,8 @@ of one value (7.87%, 0.0787) are one.
 explanation. **Choices**: one letter, or the text or value of exactly one option; several letters are no
 answer, a letter that is called wrong is not chosen. **Labels**: one that is asserted; "positive" and
 "negative" (看涨, 看跌, ...) stand for bullish and bearish if they are the whole answer or said of the
-sentiment. **Text** is unscored: it needs a judge.
+sentiment. **Spans** are TAT-QA's, and compared as published (`tatqa_em`). **Text** is unscored: it needs a
+judge.
 
 An output without an answer is `truncated`, `echo` (it ends with words of its prompt), or `no_final_answer`.
 
@@ -49,6 +50,7 @@ from evalkit.schema import (
     Outcome,
     Output,
     Score,
+    SpansGold,
     YesNoGold,
 )
 from evalkit.scoring.agreement import agreement
@@ -56,6 +58,7 @@ from evalkit.scoring.answer import label_answer
 from evalkit.scoring.choices import choice_answer
 from evalkit.scoring.number_answer import number_answer
 from evalkit.scoring.places import FinalAnswer, abstains, echoes, unfinished
+from evalkit.scoring.rules import tatqa_em
 from evalkit.scoring.yes_no import yes_no_answer
 
 
@@ -72,6 +75,9 @@ def score(output: Output, gold: Gold) -> Score | None:
     if isinstance(gold, LabelGold):
         label = label_answer(output, gold.labels)
         return _compared(output, label and (label[0], label[1] == gold.label if label[1] else None))
+    if isinstance(gold, SpansGold):
+        verdict = tatqa_em.score(output, gold)
+        return verdict if verdict and verdict.extracted is not None else _missing(output)
     return UNSCORED
 
 

@@ -13,14 +13,24 @@ lettered choices the letters in order are taken as the listed choices.
 
 from __future__ import annotations
 
-from evalkit.schema import ChoiceGold, Gold, LabelGold, NumberGold, Output, Score, TextGold, YesNoGold
+from evalkit.schema import (
+    ChoiceGold,
+    Gold,
+    LabelGold,
+    NumberGold,
+    Output,
+    Score,
+    SpansGold,
+    TextGold,
+    YesNoGold,
+)
 from evalkit.scoring.text import head
 from evalkit.scoring.verdicts import judged, missing, yes_no_word
 
 
 def score(output: Output, gold: Gold) -> Score | None:
-    """The verdict; None for text."""
-    if isinstance(gold, TextGold):
+    """The verdict; None for text and spans."""
+    if isinstance(gold, TextGold | SpansGold):
         return None
     if isinstance(gold, LabelGold):
         return _classified(output, gold, gold.labels, gold.label)

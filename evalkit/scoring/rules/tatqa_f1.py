@@ -1,0 +1,27 @@
+"""TAT-QA's F1: how many words the answer and the gold answer have in common; exact match for numbers.
+
+Its mean is the F1 of TAT-QA's tables; an answer is right where it is 1. The formula with its source stands in
+`evalkit.scoring.spans`.
+
+Read at source: NExTplusplus/TAT-QA, tatqa_metric.py and tatqa_utils.py, at
+870accc41953dcde885aabeb963d94aabdc0fbc3. None of its code is taken over.
+"""
+
+from __future__ import annotations
+
+from evalkit.schema import SHOWN_CHARS, Gold, Outcome, Output, Score, SpansGold
+from evalkit.scoring.spans import em_and_f1, read
+from evalkit.scoring.verdicts import missing
+
+
+def score(output: Output, gold: Gold) -> Score | None:
+    """The verdict, with F1 as its value; None for any gold but spans."""
+    if not isinstance(gold, SpansGold):
+        return None
+    found = read(output, gold)
+    if found is None:
+        return missing(output)
+    answer, texts, scale = found
+    _, f1 = em_and_f1(texts, scale, gold)
+    wrong: Outcome = "wrong_number" if gold.kind in ("arithmetic", "count") else "wrong_choice"
+    return Score(answer.text[:SHOWN_CHARS], f1 == 1, f1, "correct" if f1 == 1 else wrong, "", answer.span)
