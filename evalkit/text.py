@@ -287,12 +287,33 @@ def terminal_table(
     table.box, table.pad_edge = (None, False) if compact else (SIMPLE_HEAD, True)
     between = 2 * len(header) - 2 if compact else 3 * len(header) + 1
     columns = [[name, *(row[index] for row in cells)] for index, name in enumerate(header)]
-    for index, least in enumerate(column_widths(columns, width - between)):
+    widths = column_widths(columns, width - between)
+    for index, least in enumerate(widths):
         justify: Literal["left", "right"] = "left" if index in left else "right"
         table.add_column(header[index], justify=justify, overflow="fold", width=least)
     for row in cells:
-        table.add_row(*map(Text, row))
+        table.add_row(*(Text(fitted(cell, widths[index])) for index, cell in enumerate(row)))
     return table
+
+
+# Between words, and behind the hyphens of a name such as Qwen-2.5-7B-Instruct.
+_BREAKS = re.compile(r"(?<=\s)(?=\S)|(?<=\w-)(?=\w)")
+
+
+def fitted(text: str, width: int) -> str:
+    """`text` with line ends where a cell of `width` characters can break it: rich breaks at blanks only."""
+    from rich.cells import cell_len
+
+    lines = []
+    for line in text.splitlines():
+        shown = ""
+        for part in _BREAKS.split(line):
+            if shown and cell_len((shown + part).rstrip()) > width:
+                lines.append(shown.rstrip())
+                shown = ""
+            shown += part
+        lines.append(shown.rstrip())
+    return "\n".join(lines)
 
 
 def column_widths(columns: Sequence[Sequence[str]], available: int) -> list[int]:
@@ -304,7 +325,10 @@ def column_widths(columns: Sequence[Sequence[str]], available: int) -> list[int]
 
     lines = [[line for text in column for line in text.splitlines()] for column in columns]
     widths = [max(map(cell_len, column), default=1) or 1 for column in lines]
-    words = [max((cell_len(word) for line in column for word in line.split()), default=1) for column in lines]
+    words = [
+        max((cell_len(word.strip()) for line in column for word in _BREAKS.split(line)), default=1) or 1
+        for column in lines
+    ]
     for floors in ([min(word, _LONGEST_WORD) for word in words], [1] * len(words)):
         while sum(widths) > available:
             loose = [index for index, width in enumerate(widths) if width > floors[index]]
@@ -343,6 +367,16 @@ def show_names(console: Console, title: str, header: Sequence[str], rows: Iterab
     if most < len(header):
         left_out = ", ".join(header[most:])
         show_lines(console, [f"In a wider terminal, or a file, there is also: {left_out}."], "dim")
+
+
+def show_markdown(console: Console, text: str) -> None:
+    """Print Markdown of our own making: as it is into a file or a pipe, set for reading on a terminal."""
+    from rich.markdown import Markdown
+
+    if console.is_terminal:
+        console.print(Markdown(text, hyperlinks=False))
+    else:
+        sys.stdout.write(text)
 
 
 def show_lines(console: Console, lines: Iterable[str], style: str = "") -> None:

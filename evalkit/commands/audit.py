@@ -11,7 +11,7 @@ Check a published table (results/published/NAME.yaml) against itself: averages t
 rounding, digits that no number of right answers gives, scores below what needs no model or below the model's
 own base; the 95 % interval that every score implies at its number of items; the pairs of models that it does
 not tell apart; and what is known of the benchmarks' items in training data. Then every measured score of the
-same models against the published one, and what else differs. Written as Markdown, or as JSON.
+same models against the published one, and what else differs. Markdown in a file or a pipe.
 
 exit code: 0 done (findings are results), 2 wrong request
 """
@@ -27,7 +27,7 @@ def main(arguments: Sequence[str]) -> int:
     from evalkit.config.options import no_places, read_arguments
     from evalkit.published import DEFAULT, read_table
     from evalkit.schema import UserError
-    from evalkit.text import write_json
+    from evalkit.text import output_console, show_markdown, write_json
 
     given = no_places(
         read_arguments("audit", arguments, {"published": DEFAULT, "results_dir": "", "json": "false"})
@@ -42,7 +42,7 @@ def main(arguments: Sequence[str]) -> int:
     if as_json:
         write_json({"audit": audit_table(table), "measured_against_published": against(board, table)})
         return 0
-    print(to_markdown(audit_table(table)))
-    print("### Measured against published\n")
-    print(against_markdown(against(board, table), board.benchmarks), end="")
+    measured = against_markdown(against(board, table), board.benchmarks)
+    parts = [to_markdown(audit_table(table)), "### Measured against published\n", measured]
+    show_markdown(output_console(), "\n".join(parts))
     return 0

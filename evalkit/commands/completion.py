@@ -95,6 +95,7 @@ _COMMON = (
     "sweep.dir",
     "sweep.delete_weights",
     "judge",
+    "json",
 )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 HELP = """
 usage: evalkit import FORMAT FILE... OUT.jsonl [benchmark=NAME] [id=FIELD] [turn=FIELD] [text=FIELD]
+                      [json=true]
 
 Convert the per-sample logs of another harness to recorded outputs, and score them here:
 
@@ -33,7 +34,8 @@ were cut at the token limit, so none of those counts as truncated.
 exit code: 0 done, 2 wrong request
 """
 
-_DEFAULTS = {"benchmark": "", "id": "", "turn": "", "text": ""}
+_FIELDS = {"benchmark": "", "id": "", "turn": "", "text": ""}
+_DEFAULTS = {**_FIELDS, "json": "false"}
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -43,6 +45,7 @@ def main(arguments: Sequence[str]) -> int:
     from evalkit.config.overrides import names
     from evalkit.importers import Settings, convert, describe, formats
     from evalkit.schema import UserError, nearest
+    from evalkit.text import write_json
 
     # A file may have an equals sign in its name.
     files = [argument for argument in arguments if "=" in argument and Path(argument).exists()]
@@ -59,7 +62,11 @@ def main(arguments: Sequence[str]) -> int:
             "evalkit import FORMAT FILE... OUT.jsonl"
         )
     out = Path(paths[-1])
-    settings = Settings(**{key: value for key, value in given.values.items() if value})
+    settings = Settings(**{key: given.text(key) for key in _FIELDS if given.text(key)})
+    as_json = given.truth("json")
     summary = convert(paths[0], [Path(path) for path in paths[1:-1]], out, settings)
+    if as_json:
+        write_json({"out": out, "written": summary.written, "left_out": summary.left_out})
+        return 0
     print(describe(summary, out))
     return 0

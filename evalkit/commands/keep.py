@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 HELP = """
-usage: evalkit keep RUN|SWEEP_DIR... [results_dir=results] [partial=true]
+usage: evalkit keep RUN|SWEEP_DIR... [results_dir=results] [partial=true] [json=true]
 
 Copy what the leaderboard needs of finished runs and sweeps to where a repository keeps it:
   a run's record.jsonl.gz     to results/records/<model>/<run id>.jsonl.gz
@@ -14,6 +14,7 @@ Either all are copied or none. A copy that is there already is replaced.
 
   partial=true             also a run that lacks answers, or a sweep with members that are not done
   results_dir=DIR          default: results
+  json=true                the same as JSON
 
 examples:
   evalkit keep results/runs/*/*
@@ -22,7 +23,7 @@ examples:
 exit code: 0 done, 2 wrong request
 """
 
-_SETTINGS = {"results_dir": "results", "partial": "false"}
+_SETTINGS = {"results_dir": "results", "partial": "false", "json": "false"}
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -33,6 +34,7 @@ def main(arguments: Sequence[str]) -> int:
     from evalkit.run.find import find_run
     from evalkit.schema import UserError
     from evalkit.sweep.record import FILE
+    from evalkit.text import write_json
 
     given = read_arguments("keep", arguments, _SETTINGS)
     folders = [find_run(place, also=(FILE,)) for place in given.places]
@@ -40,6 +42,9 @@ def main(arguments: Sequence[str]) -> int:
         raise UserError("keep: give the folders of runs or sweeps: evalkit keep RUN_DIR...")
     results, partial = Path(given.text("results_dir")), given.truth("partial")
     copies = [copy_of(folder, results, partial=partial) for folder in folders]
+    if given.truth("json"):
+        write_json([{"what": write(copy), "source": copy.source, "target": copy.target} for copy in copies])
+        return 0
     for copy in copies:
         print(f"{write(copy)}: {copy.target}")
     return 0

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 _TEXT = """
-usage: evalkit leaderboard [results_dir=results] [local=false] [--check]
+usage: evalkit leaderboard [results_dir=results] [local=false] [json=true] [--check]
 
 Make everything under results/ that is derived from run records and published tables: leaderboard.md, .csv and
 .json, the report and curves of each sweep (curves/), and the site (site/, open site/index.html). The same
@@ -27,6 +27,7 @@ and results/sweeps/ of this machine. One that cannot be read is named and left o
   local=false              only what is in results/records/: what others see too
   --check                  write nothing; name what would change, and exit with 1 if anything would
   results_dir=DIR          default: results
+  json=true                what was written or would change, and what was left out, as JSON
 
 {rule}
 
@@ -36,16 +37,18 @@ exit code: 0 done, 1 a record could not be read or (--check) something is stale,
 
 HELP = _TEXT.format(rule=textwrap.fill(RULE, 110))
 
-_SETTINGS = {"results_dir": "results", "local": "true"}
+_SETTINGS = {"results_dir": "results", "local": "true", "json": "false"}
 
 
 def main(arguments: Sequence[str]) -> int:
     from evalkit.config.options import no_places, read_arguments
     from evalkit.schema import UserError
+    from evalkit.text import write_json
 
     check = "--check" in arguments
     rest = [argument for argument in arguments if argument != "--check"]
     given = no_places(read_arguments("leaderboard", rest, _SETTINGS))
+    as_json = given.truth("json")
     results, local = Path(given.text("results_dir")), given.truth("local")
     if not results.is_dir():
         raise UserError(f"leaderboard: no folder {results}: run something first, or give results_dir=DIR")
@@ -56,7 +59,11 @@ def main(arguments: Sequence[str]) -> int:
     stale = stale_files(results, files)
     if not check:
         update(results, files, stale)
-    _report(results, len(files), stale, check)
+    if as_json:
+        record = {"page": results / "leaderboard.md", "checked_only": check, "files": len(files)}
+        write_json({**record, "changes": stale, "left_out": problems})
+    else:
+        _report(results, len(files), stale, check)
     return int(_warn(results, problems) or (check and bool(stale)))
 
 

@@ -35,12 +35,16 @@ _CONTEXT, _SLOTS = 8192, 4
 
 def main(arguments: Sequence[str]) -> int:
     from evalkit.config.extensions import listed
-    from evalkit.config.options import no_places, read_arguments
+    from evalkit.config.options import read_arguments
     from evalkit.config.overrides import own_names
     from evalkit.config.settings import run_settings
-    from evalkit.text import output_console, show_names, write_json
+    from evalkit.schema import UserError
+    from evalkit.text import output_console, printable, show_names, write_json
 
-    as_json = no_places(read_arguments("models", arguments, {"json": "false"})).truth("json")
+    given = read_arguments("models", arguments, {"json": "false"})
+    if given.places:
+        raise UserError(f"models takes no arguments but json=true, got {printable(given.places[0])!r}")
+    as_json = given.truth("json")
     found = {
         name: run_settings([f"+model={name}", "data=sample"])
         for name in own_names("model")

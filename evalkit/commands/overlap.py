@@ -40,7 +40,7 @@ def main(arguments: Sequence[str]) -> int:
     from evalkit.files import write_atomically
     from evalkit.overlap import check_overlap, overlap_markdown, summaries, to_csv
     from evalkit.overlap.index import texts
-    from evalkit.text import write_json
+    from evalkit.text import output_console, show_markdown, write_json
 
     given = read_arguments("overlap", arguments, _DEFAULTS, hand_on=everything)
     train = given.path("train")
@@ -61,7 +61,7 @@ def main(arguments: Sequence[str]) -> int:
     if as_json:
         write_json({"train": train.name, "n": n, "titles": titles, "benchmarks": found})
     else:
-        print(overlap_markdown(found, titles, train.name, n), end="")
+        show_markdown(output_console(), overlap_markdown(found, titles, train.name, n))
     return 0
 
 

@@ -23,6 +23,7 @@ what is missing.
   ladder.recipes=A,B       only these, in this order
   allow_requantize=true    take a source that is quantized already; it loses quality twice, and reports say so
   quantizer=library|PATH   llama-cpp-python, or a llama-quantize binary (default: the one that is installed)
+  json=true                at the end the files as JSON
   imatrix=FILE             an importance matrix in llama.cpp's GGUF format; some low-bit mixes need one
 
 examples:
@@ -31,7 +32,13 @@ examples:
 
 exit code: 0 done, 1 some files could not be made, 2 wrong request, 130 interrupted
 """
-_DEFAULTS = {"ladder.recipes": "", "allow_requantize": "false", "quantizer": "", "imatrix": ""}
+_DEFAULTS = {
+    "ladder.recipes": "",
+    "allow_requantize": "false",
+    "quantizer": "",
+    "imatrix": "",
+    "json": "false",
+}
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -54,11 +61,11 @@ def main(arguments: Sequence[str]) -> int:
     known = recipes(ladder)
     wanted = chosen(known, given.names("ladder.recipes") or list(known))
     imatrix, allow = given.path("imatrix"), given.truth("allow_requantize")
-    quantizer = given.text("quantizer") or None
+    quantizer, as_json = given.text("quantizer") or None, given.truth("json")
     # Everything that is wrong with the request shows before the first file is made.
     open_source(source, allow, imatrix)
     find_quantizer(quantizer)
-    return _build_all(source, out_dir, wanted, allow, quantizer, imatrix)
+    return _build_all(source, out_dir, wanted, allow, quantizer, imatrix, as_json)
 
 
 def _build_all(
@@ -68,12 +75,15 @@ def _build_all(
     allow_requantize: bool,
     quantizer: str | None,
     imatrix: Path | None,
+    as_json: bool,
 ) -> int:
     import sys
 
+    from evalkit.text import write_json
     from evalkit.weights.quantize import QuantizeFailed, build
 
-    failed = 0
+    made: list[LadderFile] = []
+    failed: dict[str, str] = {}
     for recipe in wanted:
         try:
             built = build(
@@ -85,11 +95,16 @@ def _build_all(
                 quantizer=quantizer,
                 imatrix=imatrix,
             )
-            print(_line(built), flush=True)
+            made.append(built)
+            if not as_json:
+                print(_line(built), flush=True)
         except QuantizeFailed as error:
-            failed += 1
+            failed[recipe.name] = str(error)
             print(f"evalkit: {recipe.name} failed: {error}", file=sys.stderr, flush=True)
-    print(f"{len(wanted) - failed} of {len(wanted)} files are in {out_dir}; ladder.json there says how made")
+    if as_json:
+        write_json({"folder": out_dir, "files": made, "failed": failed})
+        return 1 if failed else 0
+    print(f"{len(made)} of {len(wanted)} files are in {out_dir}; ladder.json there says how made")
     return 1 if failed else 0
 
 

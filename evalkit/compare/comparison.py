@@ -6,6 +6,7 @@ import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from operator import attrgetter
+from typing import Any
 
 from evalkit.compare.needed import Needed, needed, sizes_of
 from evalkit.compare.pairs import Pair, PairedBenchmark, pair
@@ -26,6 +27,7 @@ from evalkit.stats.paired import (
     paired_difference,
     verdict,
 )
+from evalkit.text import duration, file_size, size_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,15 +47,20 @@ class RunCost:
     wall_seconds: float | None
 
 
-_SHOWN = {
-    "file_bytes": ("file, GB", 1e9),
-    "peak_memory_bytes": ("peak memory, GiB", 2**30),
-    "peak_gpu_memory_bytes": ("peak GPU memory, GiB", 2**30),
-    "load_seconds": ("loading, s", 1),
-    "prefill_tokens_per_second": ("prefill, tokens/s", 1),
-    "decode_tokens_per_second": ("decoding, tokens/s", 1),
-    "tokens_per_answer": ("tokens per answer", 1),
-    "wall_seconds": ("whole run, s", 1),
+def _number(figure: float) -> str:
+    return f"{figure:,.0f}" if figure >= 1000 else f"{figure:.2f}"
+
+
+# In the units that runs and sweeps are shown in.
+_SHOWN: dict[str, tuple[str, Callable[[Any], str]]] = {
+    "file_bytes": ("file", file_size),
+    "peak_memory_bytes": ("peak memory", size_text),
+    "peak_gpu_memory_bytes": ("peak GPU memory", size_text),
+    "load_seconds": ("loading, s", _number),
+    "prefill_tokens_per_second": ("prefill, tokens/s", _number),
+    "decode_tokens_per_second": ("decoding, tokens/s", _number),
+    "tokens_per_answer": ("tokens per answer", _number),
+    "wall_seconds": ("whole run", duration),
 }
 
 
@@ -80,20 +87,17 @@ def costs(run: Run) -> RunCost:
     return RunCost(*(getattr(found, each.name) or None for each in fields(found)))
 
 
-def cost_rows(reference: Run, candidate: Run) -> list[tuple[str, str, str]]:
+def cost_rows(reference: Run, candidate: Run) -> list[tuple[str, ...]]:
     """Name, the reference's figure, the candidate's; without figures that neither has."""
     theirs, ours = costs(reference), costs(candidate)
     return [
-        (label, _text(getattr(theirs, name), unit), _text(getattr(ours, name), unit))
-        for name, (label, unit) in _SHOWN.items()
+        (
+            label,
+            *("-" if (figure := getattr(side, name)) is None else text(figure) for side in (theirs, ours)),
+        )
+        for name, (label, text) in _SHOWN.items()
         if getattr(theirs, name) is not None or getattr(ours, name) is not None
     ]
-
-
-def _text(figure: float | None, unit: float) -> str:
-    if figure is None:
-        return "-"
-    return f"{figure / unit:,.0f}" if figure / unit >= 1000 else f"{figure / unit:.2f}"
 
 
 # As run.json calls them, and where a `RunInfo` has them.

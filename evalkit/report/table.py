@@ -17,7 +17,17 @@ from evalkit.published import PrintedRow, PublishedTable, mean, read_table
 from evalkit.run.info import Run
 from evalkit.run.judgements import Interval, JudgeCalibration
 from evalkit.schema import JUDGED
-from evalkit.text import JUDGED_MARK, cell, code, column_widths, parameters_text, percent, plain, printable
+from evalkit.text import (
+    JUDGED_MARK,
+    cell,
+    code,
+    column_widths,
+    fitted,
+    parameters_text,
+    percent,
+    plain,
+    printable,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,15 +215,17 @@ def to_terminal(grid: Grid, width: int) -> Table:
     """The table for rich, without the lesser columns where `width` characters cannot hold them all."""
     shown = [i for i, name in enumerate(grid.header) if width >= _WIDE or name not in _ONLY_WHEN_WIDE]
     table = Table(box=SIMPLE_HEAD)
-    header = [grid.header[index].replace("Finance-Instruct-", "Finance-\nInstruct-") for index in shown]
+    header = [grid.header[index].replace("Finance-Instruct-", "Finance-\nInstruct-\n") for index in shown]
     rows = [
         [row[index].replace(" (", "\n(") if index else printable(row[0]) for index in shown]
         for row in grid.rows
     ]
     columns = [[name, *(row[place] for row in rows)] for place, name in enumerate(header)]
-    for place, least in enumerate(column_widths(columns, width - 3 * len(columns) - 1)):
+    widths = column_widths(columns, width - 3 * len(columns) - 1)
+    for place, least in enumerate(widths):
         justify: Literal["left", "right"] = "right" if place else "left"
         table.add_column(header[place], justify=justify, overflow="fold", width=least)
     for number, row in enumerate(rows):
-        table.add_row(*map(Text, row), style="bold" if number == 0 else "", end_section=number == 0)
+        cells = (Text(fitted(text, widths[place])) for place, text in enumerate(row))
+        table.add_row(*cells, style="bold" if number == 0 else "", end_section=number == 0)
     return table

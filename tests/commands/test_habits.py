@@ -206,3 +206,25 @@ def test_models_and_benchmarks_list_whole_names(capsys: pytest.CaptureFixture[st
     assert all(f" {name} " in ways for name in ("gguf", "endpoint", "replay"))
     assert " fin-r1-sft " in closed
     assert [name for name in names("benchmark") if f" {name} " not in printed(capsys, "benchmarks")] == []
+
+
+def test_a_cell_is_broken_where_a_reader_would() -> None:
+    name = "DeepSeek-R1-Distill-Qwen-7B [-1.0, +2.0]"
+    assert text.fitted(name, 10).split("\n") == [
+        *("DeepSeek-", "R1-", "Distill-", "Qwen-7B", "[-1.0,", "+2.0]")
+    ]
+    assert text.fitted(name, 40) == name
+
+
+def test_a_narrow_table_breaks_no_word() -> None:
+    header = ("Benchmark", "right→wrong", "wrong→right", "verdict", "difference")
+    row = ("FinQA", "12", "1,234", "as good as the reference (within 2 points)", "-12.5 [-57.3, +38.2]")
+    console = Console(width=66, file=io.StringIO(), legacy_windows=False)
+    with console.capture() as capture:
+        console.print(text.terminal_table(header, [row], console.width))
+    shown = capture.get()
+    assert max(map(len, shown.splitlines())) <= 66
+    assert all(word in shown.split() for cell in (*header, *row) for word in cell.split())
+    # Where there is no room for the words either, something has to give way, and the table still fits.
+    widths = text.column_widths([["Benchmark", "FinQA"], ["right→wrong", "12"]], 12)
+    assert sum(widths) == 12

@@ -57,11 +57,12 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def ask(here: Path, capsys: pytest.CaptureFixture[str]) -> Any:
     """A command's JSON and its text."""
 
-    def asked(*words: str, code: int = 0) -> tuple[Any, str]:
+    def asked(*words: str, code: int = 0, again: bool = True) -> tuple[Any, str]:
         capsys.readouterr()
         assert main([*words, "json=true"]) == code
         found = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
-        assert main(list(words)) == code
+        if again:
+            assert main(list(words)) == code
         return found, capsys.readouterr().out
 
     return asked
@@ -190,8 +191,23 @@ def test_audit_overlap_and_statistics(ask: Any, here: Path) -> None:
     assert text.startswith(f"{found['items']:,} independent items")
 
 
+def test_files_that_were_made(ask: Any, here: Path) -> None:
+    found, text = ask("export", "markdown", "first", "exported")
+    assert found["files"] == text.splitlines()
+    found, text = ask("keep", "first", "results_dir=own")
+    assert text.split(": ")[1].strip() == found[0]["target"]
+    assert found[0]["what"] == "kept"
+    (here / "log.jsonl").write_text('{"id": "a", "text": "1"}\n{"id": "b", "text": ""}\n', encoding="utf-8")
+    arguments = ["import", "jsonl", "log.jsonl", "out.jsonl", "benchmark=finqa"]
+    found, _ = ask(*arguments, again=False)
+    assert (found["out"], found["written"]) == ("out.jsonl", 2 - sum(found["left_out"].values()))
+    found, _ = ask("leaderboard", "results_dir=own")
+    assert found["page"] == "own/leaderboard.md"
+    assert found["files"] == len(found["changes"])
+
+
 def test_every_command_with_figures_has_it_and_says_so() -> None:
-    without = {"completion", "export", "import", "keep", "leaderboard", "quantize", "view", "judge"}
+    without = {"completion", "view", "judge"}
     page = (ROOT / "docs" / "json.md").read_text(encoding="utf-8")
     for name in COMMANDS:
         if name not in without:
@@ -203,6 +219,7 @@ def test_every_command_with_figures_has_it_and_says_so() -> None:
     [
         *("run", "sweep", "compare", "recommend", "models", "benchmarks", "runs", "show", "fit", "verify"),
         *("score", "gguf", "fidelity", "loglikelihood", "perplexity", "audit", "overlap", "statistics"),
+        *("export", "keep", "import", "quantize", "leaderboard"),
         *("judge run", "judge calibrate", "judge pairwise"),
     ],
 )

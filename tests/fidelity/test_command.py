@@ -311,7 +311,7 @@ def test_perplexity_is_that_of_llama_cpps_own_method(
     words = [f"text={text}", "context=64", "chunks=3", "threads=1", "json=true"]
     assert main(["perplexity", str(small), *words]) == 0
     [same] = json.loads(capsys.readouterr().out)
-    assert (f"{same['value']:.4f}", same["tokens"], same["chunks"]) == (f"{found:.4f}", 96, 3)
+    assert (f"{same['value']:.4f}", same["tokens"], same["chunks"]) == (f"{found:.4f}", 93, 3)
     model = _Slow(small)
     tokens = model.tokens(text.read_text(encoding="utf-8"), False)
     losses = []
