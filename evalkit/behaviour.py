@@ -112,7 +112,9 @@ def _behaviour(name: str, test: Test, pairs: Sequence[tuple[Item, Item]]) -> Beh
         for item, other in pairs
         if (ours := _value(item, test)) is not None and (theirs := _value(other, test)) is not None
     ]
-    candidate, reference, groups = ([each[place] for each in known] for place in range(3))
+    candidate = [ours for ours, _, _ in known]
+    reference = [theirs for _, theirs, _ in known]
+    groups = [group for _, _, group in known]
     return Behaviour(
         name=name,
         reference=share_of((other for _, other in pairs), test),
