@@ -50,7 +50,32 @@ def parameters(options: dict[str, Any]) -> Any:  # noqa: ANN401 - xllamacpp has 
     params.reasoning_format = xllamacpp.common_reasoning_format.COMMON_REASONING_FORMAT_NONE
     if options["chat_template"]:
         params.chat_template = options["chat_template"]
+    _deploy(params, options["deployment"])
     return params
+
+
+def _deploy(params: Any, options: dict[str, Any]) -> None:  # noqa: ANN401
+    """What deployments vary (see `llama_options.deployment_options`); what is None stays as it is."""
+    import xllamacpp
+
+    for name in ("cache_type_k", "cache_type_v"):
+        if options.get(name):
+            setattr(params, name, getattr(xllamacpp.ggml_type, f"GGML_TYPE_{options[name].upper()}"))
+    if options.get("rope_scaling"):
+        kinds = xllamacpp.llama_rope_scaling_type
+        params.rope_scaling_type = getattr(
+            kinds, f"LLAMA_ROPE_SCALING_TYPE_{options['rope_scaling'].upper()}"
+        )
+    if options.get("rope_factor"):
+        params.rope_freq_scale = 1.0 / options["rope_factor"]
+    if options.get("rope_base"):
+        params.rope_freq_base = options["rope_base"]
+    if options.get("rope_original_context"):
+        params.yarn_orig_ctx = options["rope_original_context"]
+    if options.get("lora"):
+        adapter = xllamacpp.CommonAdapterLoraInfo()
+        adapter.path, adapter.scale = options["lora"], options["lora_scale"]
+        params.lora_adapters = [adapter]
 
 
 def main() -> int:

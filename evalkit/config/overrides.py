@@ -51,6 +51,8 @@ SYNONYMS = {
     "threads": "backend.threads",
     "gpu_layers": "backend.gpu_layers",
     "ngl": "backend.gpu_layers",
+    "ctk": "backend.cache_type_k",
+    "ctv": "backend.cache_type_v",
     "port": "backend.port",
     "base_url": "backend.base_url",
     "output": "run_dir",

@@ -15,16 +15,23 @@ import subprocess
 import time
 from array import array
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field
 
 from evalkit.config.checks import Immaterial, Seconds, Whole
-from evalkit.config.settings import BackendSettings, ModelSettings
+from evalkit.config.settings import ModelSettings
 from evalkit.engines.child import ChildEngine, ChildServer, Launch, given_template, require_template
 from evalkit.engines.client import as_json
+from evalkit.engines.llama_options import (
+    DeploymentSettings,
+    check_deployment,
+    deployment_arguments,
+    deployment_identity,
+    deployment_options,
+)
 from evalkit.engines.measure import PeakMemory, Trial, measure_speed
 from evalkit.engines.process import Limits, free_port, refuse_shared_port, require_free_port
 from evalkit.files import install_extra
@@ -48,7 +55,7 @@ def _switch(value: object) -> object:
     return {False: "off", True: "on"}[value] if isinstance(value, bool) else value
 
 
-class Settings(BackendSettings):
+class Settings(DeploymentSettings):
     """configs/backend/llama_cpp.yaml"""
 
     enforces_schemas: ClassVar[bool] = True
@@ -127,6 +134,7 @@ class LlamaCpp(ChildEngine):
             chat_template=template if template_given else None,
             port=backend.port,
             key=self._server.key,
+            deployment=deployment_options(backend),
         )
 
     def identity(self) -> dict[str, Any]:
@@ -138,6 +146,7 @@ class LlamaCpp(ChildEngine):
             "flash_attention": self._options.flash_attention,
             # A context chosen from the data always holds every prompt, so only a given one decides anything.
             "context": self._backend.context,
+            **deployment_identity(self._backend),
         }
 
     def description(self) -> dict[str, Any]:
@@ -163,6 +172,7 @@ class LlamaCpp(ChildEngine):
                 context=self._options.context,
                 slots=self.slots,
                 flash_attention=self._options.flash_attention != "off",
+                cache_types=self._backend.cache_types,
             )
         except UserError:  # a header without a geometry: llama.cpp may know the model all the same
             return None
@@ -202,7 +212,8 @@ class LlamaCpp(ChildEngine):
         wanted = (longest_prompt or 0) + self._max_tokens
         padded = -(-wanted // _CONTEXT_STEP) * _CONTEXT_STEP
         # More than the model was trained for is of no use.
-        return min(padded, self._header.n_ctx_train or padded)
+        trained = self._header.n_ctx_train or padded
+        return min(padded, int(trained * max(1.0, self._backend.rope.factor or 1.0)))
 
     async def _launch(self) -> None:
         await self._server.start(self._how(self._options))
@@ -215,7 +226,12 @@ class LlamaCpp(ChildEngine):
         template = {"LLAMA_ARG_CHAT_TEMPLATE": options.chat_template} if options.chat_template else {}
         return Launch(
             program="llama-server",
-            command=[*_WATCHDOG, self._binary, *arguments(options, port)],
+            command=[
+                *_WATCHDOG,
+                self._binary,
+                *arguments(options, port),
+                *deployment_arguments(self._backend),
+            ],
             address=f"http://127.0.0.1:{port}",
             env={"LLAMA_API_KEY": options.key, **template, **_QUIET},
             seconds=self._backend.start_timeout,
@@ -283,6 +299,7 @@ def open_engine(model: ModelSettings, backend: Settings, max_tokens: int, log: P
 
     # What takes no download to find wrong comes first.
     binary = find_binary(backend.binary)
+    check_deployment(backend, binary=binary, flash_attention=backend.flash_attention)
     if backend.port:
         require_free_port(backend.port)
     given = given_template(model)
@@ -318,7 +335,7 @@ def _header(weights: Weights) -> GGUFHeader:
 
 @dataclass(frozen=True, slots=True)
 class ServerOptions:
-    """What a server is started with. ``context`` is tokens per slot."""
+    """What a server is started with. ``context`` is tokens per slot; ``deployment``: `deployment_options`."""
 
     model: str
     slots: int
@@ -332,6 +349,7 @@ class ServerOptions:
     mmap: bool = False
     repack: bool = True
     warmup: bool = True
+    deployment: Mapping[str, Any] = field(default_factory=dict)
 
 
 def wheel_launch(options: ServerOptions, seconds: float | None = None) -> Launch:

@@ -96,6 +96,7 @@ def _settings(run: Run) -> str:
             f"limit {'none' if info.selection.limit is None else info.selection.limit}",
             f"seed {'?' if info.selection.seed is None else info.selection.seed}",
             *(f"history {each.history}" for each in info.benchmarks.values() if each.history),
+            *(f"shots {each.shots} of {name}" for name, each in info.benchmarks.items() if each.shots),
         ]
     )
 

@@ -22,6 +22,7 @@ from evalkit.compare.pairs import PairedBenchmark
 from evalkit.files import write_atomically
 from evalkit.fitness import Unfit
 from evalkit.flips import Flip, FlipKind, GradedAnswer
+from evalkit.report.behaviour import behaviour_json, behaviour_parts
 from evalkit.report.verdict import WORDS, about, limit_word, points, size_of, too_few, verdict_sentence
 from evalkit.run.info import Run
 from evalkit.schema import AVERAGE, Comparison, Estimate, UserError
@@ -95,6 +96,7 @@ def comparison_markdown(compared: RunComparison, examples: int) -> str:
         "## Tests",
         tests,
         "\n".join(f"- {line}" for line in comparison_legend(compared)),
+        *behaviour_parts(compared.pairs),
     ]
     left_out = not_compared(compared)
     if left_out:
@@ -197,6 +199,7 @@ def comparison_json(compared: RunComparison) -> dict[str, Any]:
         ],
         "differences": {name: [before, after] for name, before, after in compared.differences},
         "same_weights": compared.same_weights,
+        "behaviour": behaviour_json(compared.pairs),
     }
 
 

@@ -106,6 +106,8 @@ def heading(run: Run) -> str:
     rules = sorted({result.rule for result in results(run).values()} - {JUDGED})
     sources = "/".join(sorted({data.source for data in run.info.data.values()}))
     parts = [printable(run.info.model.title), f"protocol {run.info.protocol.name}", f"data {sources}"]
+    shots = {each.shots for each in run.info.benchmarks.values()} - {0}
+    parts += [f"shots {'/'.join(map(str, sorted(shots)))}"] if shots else []
     if rules:
         parts.append(f"rule {', '.join(rules)}")
     return ", ".join(parts)

@@ -232,13 +232,20 @@ def _memory(settings: RunSettings, requests: Sequence[Request]) -> int | None:
         return None
     context = backend.context or _context(settings, requests)
     if model.path is None:
-        stated = stated_memory(model, context=context, slots=backend.slots)
+        stated = stated_memory(model, context=context, slots=backend.slots, cache_types=backend.cache_types)
         return stated.total if stated else None
     try:
         header = read_model(Path(model.path).expanduser())
         context = min(context, header.n_ctx_train or context)
         flash = backend.flash_attention != "off"
-        return predicted_memory(header, context=context, slots=backend.slots, flash_attention=flash).total
+        predicted = predicted_memory(
+            header,
+            context=context,
+            slots=backend.slots,
+            flash_attention=flash,
+            cache_types=backend.cache_types,
+        )
+        return predicted.total
     except UserError:  # it is said where the file is opened
         return None
 

@@ -30,9 +30,11 @@ from __future__ import annotations
 import re
 import string
 from collections.abc import Sequence
+from dataclasses import replace
 
 from evalkit.schema import Output, SpansGold
 from evalkit.scoring.places import FinalAnswer, answers
+from evalkit.scoring.text import fold, plain
 
 _SCALES = {"hundred": 100, "thousand": 1_000, "million": 1_000_000, "billion": 1_000_000_000, "percent": 0.01}
 _MAX_CHARS, _MAX_DIGITS = 2_000, 300
@@ -130,6 +132,20 @@ _SCALE_AFTER = re.compile(
 )
 _OUTER = re.compile(r"[\s.,;:\"'“”‘’]+\Z|\A[\s,;:\"'“”‘’]+")
 _ITEMS = re.compile(r"\s*(?:,\s+and\s|,\s|\n|\sand\s)\s*")
+
+
+def compared(output: Output, gold: SpansGold) -> tuple[FinalAnswer, float, float] | None:
+    """The final answer, its exact match and its F1; None without an answer.
+
+    What an output says is read with plain quotation marks and dashes, so the gold texts are, too: a model
+    that quotes a page to the letter would else be wrong.
+    """
+    found = read(output, gold)
+    if found is None:
+        return None
+    answer, texts, scale = found
+    folded = replace(gold, texts=tuple(plain(fold(text)) for text in gold.texts))
+    return answer, *em_and_f1(texts, scale, folded)
 
 
 def read(output: Output, gold: SpansGold) -> tuple[FinalAnswer, list[str], str] | None:

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from evalkit.config.settings import ModelSettings
@@ -64,15 +64,22 @@ class _Shape:
 
 
 def predicted_memory(
-    header: GGUFHeader, *, context: int, slots: int, flash_attention: bool, batch: int = 512
+    header: GGUFHeader,
+    *,
+    context: int,
+    slots: int,
+    flash_attention: bool,
+    batch: int = 512,
+    cache_types: tuple[str, str] = ("f16", "f16"),
 ) -> Memory:
-    """Peak resident bytes of the server's process with f16 KV cache and all slots full.
+    """Peak resident bytes of the server's process with all slots full.
 
     The weights are read into memory (`backend.mmap: false`) and rearranged for the CPU.
 
     Args:
         context: tokens per slot.
         batch: tokens computed together (llama.cpp's n_ubatch).
+        cache_types: of the KV cache's keys and values.
 
     Raises:
         UserError: the header does not state the geometry.
@@ -80,10 +87,30 @@ def predicted_memory(
     # Loading needs no more: a tensor is read whole before it is rearranged, but those are loaded first,
     # and the embeddings, which are not rearranged, later take more than the freed buffer held.
     weights = sum(tensor.bytes for tensor in header.tensors) + _held_twice(header)
-    return _memory(_shape(header), weights, context, slots, flash_attention=flash_attention, batch=batch)
+    shape = _shape(header)
+    found = geometry(header)
+    kv_bytes = _kv_bytes(shape.kv_bytes, cache_types, found["head_dim"], found["value_dim"])
+    kept = replace(shape, kv_bytes=kv_bytes)
+    return _memory(kept, weights, context, slots, flash_attention=flash_attention, batch=batch)
 
 
-def stated_memory(model: ModelSettings, *, context: int, slots: int) -> Memory | None:
+# Bytes of 32 values, ggml's block: `ggml_type_size` of each type over its block.
+_KV_BLOCK = {
+    **{"f32": 128, "f16": 64, "bf16": 64, "q8_0": 34, "q5_1": 24, "q5_0": 22, "q4_1": 20, "q4_0": 18},
+    "iq4_nl": 18,
+}
+
+
+def _kv_bytes(f16: int, types: tuple[str, str], key: int | None, value: int | None) -> int:
+    """The KV cache's bytes for one token, from those with f16; `key` and `value` are the heads' widths."""
+    widths = (key or 1, value or key or 1)
+    shares = (width / sum(widths) * _KV_BLOCK[kind] / 64 for width, kind in zip(widths, types, strict=True))
+    return round(f16 * sum(shares))
+
+
+def stated_memory(
+    model: ModelSettings, *, context: int, slots: int, cache_types: tuple[str, str] = ("f16", "f16")
+) -> Memory | None:
     """The same for a file that is not here yet, from its model's config: size and geometry.
 
     None where the config does not state them. Without flash attention, as runs are by default. The size is
@@ -101,7 +128,9 @@ def stated_memory(model: ModelSettings, *, context: int, slots: int) -> Memory |
         feed_forward=stated.feed_forward,
         heads=stated.heads,
         kv_width=stated.kv_heads * stated.head_dim,
-        kv_bytes=2 * stated.layers * stated.kv_heads * stated.head_dim * _F16,
+        kv_bytes=_kv_bytes(
+            2 * stated.layers * stated.kv_heads * stated.head_dim * _F16, cache_types, None, None
+        ),
         vocabulary=stated.vocabulary,
         quantized=recipe.get("rest") not in ("F16", "BF16"),
     )

@@ -129,7 +129,9 @@ def test_a_benchmark_can_leave_them_out(data: Path) -> None:
     assert {name: each.shots for name, each in settings.benchmark.items()} == {"finqa": 3, "tfns": 0}
 
 
-def test_they_are_part_of_a_run_and_of_its_record(data: Path, tmp_path: Path) -> None:
+def test_they_are_part_of_a_run_and_of_its_record(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     words = ["+model=smollm2-135m", "benchmark=finqa", "data=local", f"data.dir={data}"]
     without, with_two = identity(run_settings(words)), identity(run_settings([*words, "shots=2"]))
     assert {name: value for name, value in with_two.items() if name not in without} == {
@@ -139,6 +141,7 @@ def test_they_are_part_of_a_run_and_of_its_record(data: Path, tmp_path: Path) ->
     outputs.write_text("".join(json.dumps({"id": e.id, "text": "5"}) + "\n" for e in examples(data)))
     run = ["+model=replay", f"model.path={outputs}", *words[1:]]
     assert main(["run", *run, "shots=2", f"run_dir={tmp_path / 'run'}"]) == 0
+    assert ", shots 2" in capsys.readouterr().out
     results = json.loads((tmp_path / "run/results.json").read_text())
     assert results["n-shot"] == {"finqa": 2}
     facts = json.loads((tmp_path / "run/run.json").read_text())["data"]["finqa"]["shots"]

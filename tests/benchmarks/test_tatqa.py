@@ -125,6 +125,7 @@ def test_the_formula(texts: list[str], scale: str, gold: SpansGold, em: float, f
 
 YEARS = SpansGold(("2022", "2021"), "", "multi-span")
 CRANES = SpansGold(("1,260",), "thousand")
+PROFIT = SpansGold(("Group\u2019s profit \u2013 after tax",))
 PLACES = SpansGold(("plant, property and equipment",))
 
 
@@ -139,6 +140,8 @@ PLACES = SpansGold(("plant, property and equipment",))
         (r"\boxed{2021 and 2022}", YEARS, True, 1),
         (r"\boxed{2021}", YEARS, False, 0.67),
         (r"\boxed{plant, property and equipment}", PLACES, True, 1),
+        ("\\boxed{the Group\u2019s profit \u2013 after tax}", PROFIT, True, 1),
+        ("\\boxed{the Group's profit - after tax}", PROFIT, True, 1),
         ("I cannot tell from <think> this", PLACES, False, 0),
     ],
 )
@@ -200,7 +203,7 @@ def test_every_question_of_the_real_files(split: str, kinds: dict[str, int]) -> 
         if isinstance(example.gold, SpansGold)
         for verdict in [get_rule("tatqa_em")(Output(f"\\boxed{{{_written(example.gold)}}}"), example.gold)]
     )
-    assert right[False] <= 0.02 * right.total()
+    assert right[False] <= 0.01 * right.total()
 
 
 def _written(gold: SpansGold) -> str:

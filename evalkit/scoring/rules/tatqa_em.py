@@ -10,7 +10,7 @@ Read at source: NExTplusplus/TAT-QA, tatqa_metric.py and tatqa_utils.py, at
 from __future__ import annotations
 
 from evalkit.schema import SHOWN_CHARS, Gold, Outcome, Output, Score, SpansGold
-from evalkit.scoring.spans import em_and_f1, read
+from evalkit.scoring.spans import compared
 from evalkit.scoring.verdicts import missing
 
 
@@ -18,11 +18,10 @@ def score(output: Output, gold: Gold) -> Score | None:
     """The verdict; None for any gold but spans. Its note says the F1, where that is more than nothing."""
     if not isinstance(gold, SpansGold):
         return None
-    found = read(output, gold)
+    found = compared(output, gold)
     if found is None:
         return missing(output)
-    answer, texts, scale = found
-    em, f1 = em_and_f1(texts, scale, gold)
+    answer, em, f1 = found
     wrong: Outcome = "wrong_number" if gold.kind in ("arithmetic", "count") else "wrong_choice"
     note = f"F1 {f1:.2f}" if f1 and not em else ""
     return Score(answer.text[:SHOWN_CHARS], em == 1, em, "correct" if em else wrong, note, answer.span)

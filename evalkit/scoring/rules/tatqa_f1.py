@@ -10,7 +10,7 @@ Read at source: NExTplusplus/TAT-QA, tatqa_metric.py and tatqa_utils.py, at
 from __future__ import annotations
 
 from evalkit.schema import SHOWN_CHARS, Gold, Outcome, Output, Score, SpansGold
-from evalkit.scoring.spans import em_and_f1, read
+from evalkit.scoring.spans import compared
 from evalkit.scoring.verdicts import missing
 
 
@@ -18,10 +18,9 @@ def score(output: Output, gold: Gold) -> Score | None:
     """The verdict, with F1 as its value; None for any gold but spans."""
     if not isinstance(gold, SpansGold):
         return None
-    found = read(output, gold)
+    found = compared(output, gold)
     if found is None:
         return missing(output)
-    answer, texts, scale = found
-    _, f1 = em_and_f1(texts, scale, gold)
+    answer, _, f1 = found
     wrong: Outcome = "wrong_number" if gold.kind in ("arithmetic", "count") else "wrong_choice"
     return Score(answer.text[:SHOWN_CHARS], f1 == 1, f1, "correct" if f1 == 1 else wrong, "", answer.span)
