@@ -60,8 +60,12 @@ def only_answer(item: Item, rule: str) -> GradedAnswer | None:
     return next(iter(graded(item, rule)), None) if len(item.samples) == 1 else None
 
 
-def flip_kind(reference: GradedAnswer, candidate: GradedAnswer) -> FlipKind | None:
-    """How the second answer differs from the first; None if it does not, or one is not judged."""
+def flip_kind(reference: GradedAnswer, candidate: GradedAnswer, *, wrong: bool = True) -> FlipKind | None:
+    """How the second answer differs from the first; None if it does not, or one is not judged.
+
+    Args:
+        wrong: whether two wrong answers are told apart, for which both are read: milliseconds each.
+    """
     before, after = reference.score.correct, candidate.score.correct
     if before is None or after is None or (before and after):
         return None
@@ -69,28 +73,34 @@ def flip_kind(reference: GradedAnswer, candidate: GradedAnswer) -> FlipKind | No
         return "wrong_to_right"
     if before:
         return "right_to_wrong"
+    if not wrong:
+        return None
     if reference.sample is candidate.sample and reference.score.extracted == candidate.score.extracted:
         return None  # two rules that took the same text: reading it twice would tell nothing
     return None if meaning(reference) == meaning(candidate) else "wrong_to_other_wrong"
 
 
-def flips_of(pairs: Iterable[tuple[GradedAnswer, GradedAnswer]]) -> list[Flip]:
-    """The flips among pairs of reference and candidate, in their order."""
+def flips_of(pairs: Iterable[tuple[GradedAnswer, GradedAnswer]], *, wrong: bool = True) -> list[Flip]:
+    """The flips among pairs of reference and candidate, in their order. `wrong`: as for `flip_kind`."""
     return [
         Flip(kind, reference, candidate)
         for reference, candidate in pairs
-        if (kind := flip_kind(reference, candidate))
+        if (kind := flip_kind(reference, candidate, wrong=wrong))
     ]
 
 
-def count_flips(pairs: Iterable[tuple[GradedAnswer, GradedAnswer]]) -> Flips:
-    """How many pairs of reference and candidate flipped, of those in which both are judged."""
+def count_flips(pairs: Iterable[tuple[GradedAnswer, GradedAnswer]], *, wrong: bool = True) -> Flips:
+    """How many pairs of reference and candidate flipped, of those in which both are judged.
+
+    Args:
+        wrong: as for `flip_kind`; without it none of them are counted as `wrong_to_other_wrong`.
+    """
     judged = [
         (reference, candidate)
         for reference, candidate in pairs
         if reference.score.correct is not None and candidate.score.correct is not None
     ]
-    kinds = Counter(flip.kind for flip in flips_of(judged))
+    kinds = Counter(flip.kind for flip in flips_of(judged, wrong=wrong))
     return Flips(
         right_to_wrong=kinds["right_to_wrong"],
         wrong_to_right=kinds["wrong_to_right"],

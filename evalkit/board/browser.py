@@ -29,6 +29,9 @@ from evalkit.scoring.reason import reason
 
 CHUNK = 300_000  # characters: loaded in a blink, and 60,000 outputs make some hundreds of files
 
+MOST_REASONS = 5_000
+"""Answers without a reason in a site for which one is looked for."""
+
 Key = tuple[str, int | None, int, str]
 """id, turn, number of the sample, gold answer"""
 
@@ -61,10 +64,12 @@ def example_scripts(
     rules = sorted(
         {name for run in runs for name in run.run.rules}, key=lambda name: (name not in counting, name)
     )
+    # Records of now have their reasons. To find those of old ones anew takes milliseconds an answer.
+    old = sum(not sample.reason for run in runs for item in run.run.items for sample in item.samples)
     files: dict[str, bytes] = {}
     benchmarks: list[dict[str, str]] = []
     for name, title in titles.items():
-        aligned = _aligned(name, runs)
+        aligned = _aligned(name, runs, reasons=old <= MOST_REASONS)
         if not aligned:
             continue
         stem = f"b{len(benchmarks)}"
@@ -86,14 +91,21 @@ def example_scripts(
     return {"index.js": chunk("index", head), **files}
 
 
-def _aligned(benchmark: str, runs: Sequence[SiteRun]) -> list[Example]:
-    """The examples of all runs, by group. Equal ids with other golds are other examples."""
+def _aligned(benchmark: str, runs: Sequence[SiteRun], *, reasons: bool) -> list[Example]:
+    """The examples of all runs, by group. Equal ids with other golds are other examples.
+
+    Args:
+        reasons: whether answers without a reason get one.
+    """
     answers: dict[Key, dict[int, tuple[Item, Sample]]] = {}
     for run in runs:
         for item in run.items(benchmark):
             for sample in item.samples:
                 key = (item.id, item.turn, sample.number, item.gold)
-                answers.setdefault(key, {})[run.number] = (item, with_reason(item, sample))
+                answers.setdefault(key, {})[run.number] = (
+                    item,
+                    with_reason(item, sample) if reasons else sample,
+                )
     found = [Example(key, each) for key, each in answers.items()]
     return sorted(found, key=_order)
 

@@ -6,10 +6,17 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-from evalkit.board.decide import Group, Row, verdict_words
-from evalkit.compare.comparison import RunComparison, comparisons, cost_rows, judged, other_differences
+from evalkit.board.decide import MOST_READ, Group, Row, verdict_words
+from evalkit.compare.comparison import (
+    RunComparison,
+    comparisons,
+    cost_rows,
+    graded_pairs,
+    judged,
+    other_differences,
+)
 from evalkit.compare.pairs import pair
-from evalkit.flips import Flip
+from evalkit.flips import Flip, flips_of
 from evalkit.report.compare import flip_cells, mixed
 from evalkit.report.curves import panels
 from evalkit.report.verdict import points, verdict_sentence
@@ -55,7 +62,9 @@ class ShownFlip:
 class Pair:
     """`candidate` against `reference`. `reach`: the largest end of an interval, a fraction of 1.
 
-    `costs` are (name, the reference's, the candidate's), `differences` settings that are not the same.
+    `costs` are (name, the reference's, the candidate's), `differences` settings that are not the same,
+    `flips` some answers whose verdict changed. `wrong_counted`: whether flips to another wrong answer are
+    counted.
     """
 
     anchor: str
@@ -68,6 +77,7 @@ class Pair:
     costs: list[tuple[str, str, str]]
     differences: list[tuple[str, str, str]]
     flips: list[ShownFlip]
+    wrong_counted: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +101,7 @@ def _pairs(group: Group) -> Iterator[Pair]:
     for row in others:
         compared = _compared(base, row, margin)
         if row.member.comparisons:
-            yield _pair(group, base, row, row.member.comparisons, compared)
+            yield _pair(group, base, row, row.member.comparisons, compared, group.wrong_counted)
     ready = [row for row in others if row.run and row.comparison]
     examples = max((len(row.run.run.items) for row in ready if row.run), default=0)
     couples = list(combinations(ready, 2))
@@ -99,9 +109,10 @@ def _pairs(group: Group) -> Iterator[Pair]:
         return
     found = [(one, other, compared) for one, other in couples if (compared := _compared(one, other, margin))]
     # Whoever picks among all couples tests all of them: they are one family.
-    family = judged([comparisons(compared.pairs, margin) for _, _, compared in found], margin)
+    wrong = len(couples) * examples <= MOST_READ
+    family = judged([comparisons(compared.pairs, margin, wrong=wrong) for _, _, compared in found], margin)
     for (one, other, compared), tested in zip(found, family, strict=True):
-        yield _pair(group, one, other, tested, compared)
+        yield _pair(group, one, other, tested, compared, wrong)
 
 
 def _compared(reference: Row, candidate: Row, margin: float) -> RunComparison | None:
@@ -118,7 +129,12 @@ def _compared(reference: Row, candidate: Row, margin: float) -> RunComparison | 
 
 
 def _pair(
-    group: Group, reference: Row, candidate: Row, found: Sequence[Comparison], compared: RunComparison | None
+    group: Group,
+    reference: Row,
+    candidate: Row,
+    found: Sequence[Comparison],
+    compared: RunComparison | None,
+    wrong_counted: bool,
 ) -> Pair:
     titles = dict(panels(group.sweep)) | {AVERAGE: "Average"}
     by_name = {each.benchmark: each for each in found}
@@ -140,8 +156,15 @@ def _pair(
         reach=max(ends, default=1.0) or 1.0,
         costs=cost_rows(compared.reference, compared.candidate) if compared else [],
         differences=[(name, shown(a), shown(b)) for name, a, b in compared.differences] if compared else [],
-        flips=[_flip(each) for each in mixed(compared.flips, FLIPS)] if compared else [],
+        flips=[_flip(each) for each in mixed(_verdict_flips(compared), FLIPS)] if compared else [],
+        wrong_counted=wrong_counted,
     )
+
+
+def _verdict_flips(compared: RunComparison) -> Iterator[Flip]:
+    """The flips from right to wrong and back."""
+    for paired in compared.pairs:
+        yield from flips_of(graded_pairs(paired), wrong=False)
 
 
 def _sentence(reference: Row, candidate: Row, decisive: Comparison | None, margin: float) -> str:

@@ -29,6 +29,9 @@ from evalkit.text import size_text, tenths
 MARGIN = 0.02
 """The loss that must be excluded where no sweep says another one; the default of `sweep` and `compare`."""
 
+MOST_READ = 5_000
+"""Answers of which wrong ones are read to see whether they are others: milliseconds each."""
+
 LABEL = 28
 
 Kind = VerdictKind | Literal["reference", "not_compared", "failed", "unfit"]
@@ -65,7 +68,8 @@ class Step:
 class Group:
     """Files that compare with each other. `reference` is None for runs that compare with no other.
 
-    `headline` answers "which file?" in a sentence or two; `steps` do it for a given memory.
+    `headline` answers "which file?" in a sentence or two; `steps` do it for a given memory. `wrong_counted`:
+    whether its comparisons count wrong answers that became other wrong ones.
     """
 
     anchor: str
@@ -75,6 +79,7 @@ class Group:
     headline: str
     steps: list[Step]
     made_by_sweep: bool
+    wrong_counted: bool
 
     @property
     def title(self) -> str:
@@ -99,21 +104,22 @@ def groups_of(board: Board, runs: Sequence[SiteRun], sweeps: Sequence[Sweep]) ->
             for member in sweep.members
             if (run := places.get((member.name, PurePosixPath(member.run_dir or "").name)))
         }
-        found.append(_group(f"group-{len(found)}", sweep, here, made_by_sweep=True))
+        found.append(_group(f"group-{len(found)}", sweep, here, made_by_sweep=True, wrong_counted=True))
         shown |= {run.number for run in here.values()}
     rest = [run for run in runs if run.number not in shown]
+    small = _is_small(rest)
     for sweep, here in _comparable(board, rest):
-        found.append(_group(f"group-{len(found)}", sweep, here, made_by_sweep=False))
+        found.append(_group(f"group-{len(found)}", sweep, here, made_by_sweep=False, wrong_counted=small))
     return found
 
 
 def _comparable(board: Board, runs: Sequence[SiteRun]) -> Iterable[tuple[Sweep, dict[str, SiteRun]]]:
     """The runs in groups as if each had been swept: others are held to the file with the most bits."""
-    waiting = sorted(runs, key=_precision, reverse=True)
+    waiting, wrong = sorted(runs, key=_precision, reverse=True), _is_small(runs)
     alone: list[SiteRun] = []
     while waiting:
         reference, *others = waiting
-        compared = {run.number: found for run in others if (found := _compared(run, reference))}
+        compared = {run.number: found for run in others if (found := _compared(run, reference, wrong))}
         members = [reference, *(run for run in others if run.number in compared)]
         waiting = [run for run in others if run.number not in compared]
         if len(members) == 1:
@@ -130,9 +136,13 @@ def _precision(run: SiteRun) -> tuple[float, int, int]:
     return entry.bits_per_weight or 0.0, entry.size_bytes or 0, -run.number
 
 
-def _compared(run: SiteRun, reference: SiteRun) -> list[Comparison]:
+def _is_small(runs: Sequence[SiteRun]) -> bool:
+    return sum(len(run.run.items) for run in runs) <= MOST_READ
+
+
+def _compared(run: SiteRun, reference: SiteRun, wrong: bool) -> list[Comparison]:
     try:
-        return comparisons(pair(run.run, reference.run, same_examples=False), MARGIN)
+        return comparisons(pair(run.run, reference.run, same_examples=False), MARGIN, wrong=wrong)
     except UserError:  # another protocol, other data: not to be compared
         return []
 
@@ -174,7 +184,9 @@ def _member(run: SiteRun, compared: Sequence[Comparison]) -> Member:
     )
 
 
-def _group(anchor: str, sweep: Sweep, here: dict[str, SiteRun], *, made_by_sweep: bool) -> Group:
+def _group(
+    anchor: str, sweep: Sweep, here: dict[str, SiteRun], *, made_by_sweep: bool, wrong_counted: bool
+) -> Group:
     labels = short_names([member.title for member in sweep.members])
     rows = [
         _row(sweep, member, label, here.get(member.name))
@@ -194,6 +206,7 @@ def _group(anchor: str, sweep: Sweep, here: dict[str, SiteRun], *, made_by_sweep
         headline=_headline(sweep, rows, fit, reference),
         steps=[Step(each.bytes, by_name[each.member.name]) for each in choice],
         made_by_sweep=made_by_sweep,
+        wrong_counted=wrong_counted,
     )
 
 

@@ -79,28 +79,31 @@ class LiveSite:
     ) -> None:
         self._paths, self._results, self._data_dir = paths, results, data_dir
         self._states: dict[int, dict[str, bytes]] = {}
-        self._seen: object = None
+        self._looked: object = None
+        self._built: object = None
         self._runs: list[RunState] = []
-        self._took = 0.0
-        self._built = 0.0
+        self._due = 0.0
         self._ended = threading.Event()
         self.refresh()
 
     def refresh(self) -> bool:
-        """Look at the folders, and build the site anew if something came; whether it was."""
+        """Look at the folders, and build the site anew if something came; whether it was.
+
+        How far the runs are is known at once, their answers when a build is due.
+        """
         paths = list(self._paths())
         seen = [(path.as_posix(), _signs(path)) for path in paths]
-        if seen == self._seen or (self._states and time.monotonic() - self._built < SHARE * self._took):
+        if seen != self._looked:
+            self._runs, self._looked = [run_state(path) for path in paths if path.is_dir()], seen
+        if seen == self._built or (self._states and time.monotonic() < self._due):
             return False
         started = time.monotonic()
         files = live_files(paths, self._results, self._data_dir)
-        self._runs = [run_state(path) for path in paths if path.is_dir()]
         number = max(self._states, default=0) + 1
         # One assignment, so that a request sees a whole state of things.
         self._states = {**dict(list(self._states.items())[-(KEPT - 1) :]), number: files}
-        self._seen = seen
-        self._built = time.monotonic()
-        self._took = self._built - started
+        self._built, ended = seen, time.monotonic()
+        self._due = ended + SHARE * (ended - started)
         return True
 
     def follow(self) -> None:
@@ -144,10 +147,10 @@ class LiveSite:
             return Reply(200, _TYPES[".json"], json.dumps(self.status()).encode())
         files = states.get(int(first))
         suffix = PurePosixPath(name).suffix
-        if files is None and suffix == ".html" and name in states[max(states)]:
-            return Reply(302, location=f"../{max(states)}/{name}")
         if files is None or name not in files:
-            return Reply(404)
+            # A page of a state that is gone, or that it did not have yet.
+            later = suffix == ".html" and name in states[max(states)]
+            return Reply(302, location=f"../{max(states)}/{name}") if later else Reply(404)
         return Reply(200, _TYPES.get(suffix, "application/octet-stream"), files[name])
 
 

@@ -116,7 +116,7 @@ _WHAT_ELSE = {
 }
 
 
-def comparisons(pairs: Sequence[PairedBenchmark], margin: float) -> list[Comparison]:
+def comparisons(pairs: Sequence[PairedBenchmark], margin: float, *, wrong: bool = True) -> list[Comparison]:
     """One comparison per benchmark with scored pairs, then their average if there are several.
 
     Not judged yet: adjusted p-values are None and the verdict is unresolved until `judged` has seen the whole
@@ -124,8 +124,9 @@ def comparisons(pairs: Sequence[PairedBenchmark], margin: float) -> list[Compari
 
     Args:
         margin: the loss that must be excluded, a fraction of 1.
+        wrong: whether wrong answers that became other wrong ones are counted; see `flips.count_flips`.
     """
-    found = [_benchmark(paired, margin) for paired in pairs if paired.pairs]
+    found = [_benchmark(paired, margin, wrong) for paired in pairs if paired.pairs]
     return [*found, _average(found, margin)] if len(found) > 1 else found
 
 
@@ -166,7 +167,7 @@ class RunComparison:
     @property
     def flips(self) -> list[Flip]:
         """The examples that flipped, in the reference's order."""
-        return [flip for paired in self.pairs for flip in flips_of(_answers(paired))]
+        return [flip for paired in self.pairs for flip in flips_of(graded_pairs(paired))]
 
 
 def compare(reference: Run, candidate: Run, rule: str | None, margin: float) -> RunComparison:
@@ -227,7 +228,7 @@ def other_differences(candidate: Run, reference: Run) -> list[tuple[str, object,
     return [each for each in values if each[1] != each[2]]
 
 
-def _answers(paired: PairedBenchmark) -> list[tuple[GradedAnswer, GradedAnswer]]:
+def graded_pairs(paired: PairedBenchmark) -> list[tuple[GradedAnswer, GradedAnswer]]:
     """The reference's and the candidate's answer to each example with one, judged, on both sides."""
     found = [
         (only_answer(reference, paired.rule), only_answer(candidate, paired.rule))
@@ -267,12 +268,12 @@ def judged(family: Sequence[Sequence[Comparison]], margin: float) -> list[list[C
     return [[next(rest) for _ in member] for member in family]
 
 
-def _benchmark(paired: PairedBenchmark, margin: float) -> Comparison:
+def _benchmark(paired: PairedBenchmark, margin: float, wrong: bool) -> Comparison:
     pairs = paired.pairs
     clusters = [reference.group for _, reference in pairs]
     ours = [value for item, _ in pairs if (value := item.value(paired.rule)) is not None]
     theirs = [value for _, item in pairs if (value := item.value(paired.rule)) is not None]
-    counted = count_flips(_answers(paired))
+    counted = count_flips(graded_pairs(paired), wrong=wrong)
     flips = counted if counted.n else None
     return _tested(
         benchmark=paired.benchmark,

@@ -127,7 +127,7 @@ def test_new_answers_are_a_new_state_with_addresses_of_its_own(
     assert before
     with (path / "generations.jsonl").open("a", encoding="utf-8") as file:
         file.writelines(rest)
-    site._took = 0.0
+    site._due = 0.0
     assert site.refresh()
     found = status_of(site)
     assert found == {"version": 2, "runs": []}
@@ -144,7 +144,7 @@ def test_an_old_page_leads_to_the_newest_and_old_data_are_gone(
     for line in rest[:3]:
         with (path / "generations.jsonl").open("a", encoding="utf-8") as file:
             file.write(line)
-        site._took = 0.0
+        site._due = 0.0
         assert site.refresh()
     assert site.version == 4
     assert site.reply("1/answers.html").location == "../4/answers.html"
@@ -156,12 +156,26 @@ def test_a_run_without_any_answer_is_waited_for(going: tuple[Path, list[str]], t
     whole = (path / "generations.jsonl").read_text(encoding="utf-8")
     (path / "generations.jsonl").write_text("", encoding="utf-8")
     site = LiveSite(lambda: [path], tmp_path)
-    assert b"No run is here yet" in site.reply("1/index.html").body
+    assert b"No answer is here yet" in site.reply("1/index.html").body
     assert status_of(site)["runs"][0]["there"] == 0
     (path / "generations.jsonl").write_text(whole + "".join(rest), encoding="utf-8")
-    site._took = 0.0
+    site._due = 0.0
     assert site.refresh()
-    assert b"No run is here yet" not in site.reply("2/index.html").body
+    assert b"No answer is here yet" not in site.reply("2/index.html").body
+    assert site.reply("1/answers.html").location == "../2/answers.html"
+
+
+def test_progress_is_known_before_the_next_build_is_due(
+    going: tuple[Path, list[str]], tmp_path: Path
+) -> None:
+    path, rest = going
+    site = LiveSite(lambda: [path], tmp_path)
+    with (path / "generations.jsonl").open("a", encoding="utf-8") as file:
+        file.write(rest[0])
+    site._due = float("inf")
+    assert not site.refresh()
+    found = status_of(site)
+    assert (found["version"], found["runs"][0]["there"]) == (1, FEW + 1)
 
 
 def test_pages_follow_the_run(chromium: Chrome, server: LiveServer, going: tuple[Path, list[str]]) -> None:
