@@ -21,6 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from evalkit.config.settings import run_settings
+from evalkit.spawn import usable_cores
+from evalkit.text import duration
 from evalkit.weights.fetch import resolve_weights
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -48,7 +50,8 @@ STEPS = (
     Step("Would the two fit on 16 GiB?", "evalkit fit 16GiB A.gguf B.gguf"),
     Step(
         "Both on the same 20 bundled questions. Real ones come from the hub without `data=sample`.",
-        "evalkit sweep A.gguf B.gguf reference=A.gguf data=sample benchmark=finqa,tfns limit=10",
+        "evalkit sweep A.gguf B.gguf reference=A.gguf data=sample benchmark=finqa,tfns limit=10 "
+        "protocol.max_tokens=64 sweep.noise=none",
     ),
     Step("The two runs beside each other:", "evalkit compare last"),
     Step("What was wrong?", "evalkit show last wrong=true benchmark=finqa"),
@@ -59,7 +62,7 @@ HEAD = """# A first session
 
 A newcomer's first sitting, recorded as it went by `python -m tests.session`: a fresh clone in an empty
 home, two files of one's own, and no command that is not in the README or on these pages. {files}
-On {cores} cores it took {total} in all.
+On {cores} it took {total} in all.
 
 """
 FILES = (
@@ -136,12 +139,11 @@ def play(folder: Path, steps: Sequence[Step] = STEPS) -> Iterator[Shown]:
 
 def page(shown: Sequence[Shown], home: Path, source: Path) -> str:
     """The page: what was typed and what came, without what is this machine's alone."""
-    from evalkit.text import duration
-
     label = source.stem
     files = FILES.format(label=label, size=source.stat().st_size / 1e6, recipe=_RECIPE)
     total = duration(sum(each.seconds for each in shown))
-    parts = [HEAD.format(files=files, cores=os.cpu_count(), total=total)]
+    cores = "1 core" if usable_cores() == 1 else f"{usable_cores()} cores"
+    parts = [HEAD.format(files=files, cores=cores, total=total)]
     for each in shown:
         if each.step.text:
             parts.append(f"{each.step.text}\n\n")
