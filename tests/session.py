@@ -31,7 +31,11 @@ COLUMNS = 100
 _HOME = "/home/you"
 _MOST_LINES = 48  # of one command's output; what is longer loses its middle, and the page says so
 _RECIPE = "q4_0"
-_WRONG = re.compile(r"(?m)^- (\S+(?: turn \d+)?)  gold ")
+# An answer that was read and is wrong; else one that is wrong in any way.
+_WRONG = (
+    re.compile(r"(?m)^- (\S+(?: turn \d+)?)  gold .*  wrong number$"),
+    re.compile(r"(?m)^- (\S+(?: turn \d+)?)  gold "),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +122,7 @@ def play(folder: Path, steps: Sequence[Step] = STEPS) -> Iterator[Shown]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith(secret)}
     environment |= {"HOME": str(home), "COLUMNS": str(COLUMNS), "NO_COLOR": "1"}
     for step in steps:
-        wrong = _WRONG.search(listed)
+        wrong = next((match for pattern in _WRONG if (match := pattern.search(listed))), None)
         command = step.command.format(wrong=wrong[1] if wrong else "nothing-was-wrong")
         began = time.monotonic()
         done = subprocess.run(
