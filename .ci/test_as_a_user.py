@@ -8,11 +8,17 @@ import re
 import subprocess
 import sys
 import venv
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
+from evalkit.config.settings import run_settings
+from evalkit.weights.fetch import resolve_weights
+from tests.session import STEPS, record
+
 ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 DATA = os.environ.get("EVALKIT_DATA_DIR")
 
 
@@ -34,6 +40,25 @@ def test_make_run_ends_with_the_table_of_a_real_model() -> None:
     rows = re.findall(r"(?m)^(\w\S*) +\d+\.\d \[\d+\.\d, \d+\.\d\]", shown)
     assert rows == ["FinQA", "ConvFinQA", "Ant_Finance", "TFNS", "Average"], shown
     assert "answers: evalkit view" in shown
+    said = shown.partition("What you saw")[2].splitlines()
+    assert 8 <= len(said) <= 12, said
+    for line in said:
+        if line.startswith("  evalkit "):
+            assert re.split(r" {2,}", line.strip())[0] in README, line
+
+
+@pytest.mark.skipif(find_spec("llama_cpp") is None, reason="needs llama.cpp's quantizer for the second file")
+def test_a_newcomers_first_session_goes_as_its_page_says(tmp_path: Path) -> None:
+    source = resolve_weights(run_settings(["model=smollm2-135m", "data=sample"]).model).path
+    shown = {each.command: each.output for each in record(source, tmp_path)}
+    assert len(shown) == len(STEPS)
+    swept, compared, listed, wrong = list(shown.values())[-4:]
+    for table in (swept, compared):
+        assert re.search(r"\bA\b", table), table
+        assert re.search(r"\bB\b", table), table
+    assert listed.startswith("FinQA (rule ")
+    for said in ("gold:", "verdict:", "why:"):
+        assert said in wrong, wrong
 
 
 def test_an_installed_wheel_works_in_an_empty_directory(tmp_path: Path) -> None:

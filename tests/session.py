@@ -21,6 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from evalkit.config.settings import run_settings
+from evalkit.spawn import usable_cores
+from evalkit.text import duration
 from evalkit.weights.fetch import resolve_weights
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -29,7 +31,11 @@ COLUMNS = 100
 _HOME = "/home/you"
 _MOST_LINES = 48  # of one command's output; what is longer loses its middle, and the page says so
 _RECIPE = "q4_0"
-_WRONG = re.compile(r"(?m)^- (\S+(?: turn \d+)?)  gold ")
+# An answer that was read and is wrong; else one that is wrong in any way.
+_WRONG = (
+    re.compile(r"(?m)^- (\S+(?: turn \d+)?)  gold .*  wrong number$"),
+    re.compile(r"(?m)^- (\S+(?: turn \d+)?)  gold "),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +54,8 @@ STEPS = (
     Step("Would the two fit on 16 GiB?", "evalkit fit 16GiB A.gguf B.gguf"),
     Step(
         "Both on the same 20 bundled questions. Real ones come from the hub without `data=sample`.",
-        "evalkit sweep A.gguf B.gguf reference=A.gguf data=sample benchmark=finqa,tfns limit=10",
+        "evalkit sweep A.gguf B.gguf reference=A.gguf data=sample benchmark=finqa,tfns limit=10 "
+        "protocol.max_tokens=64 sweep.noise=none",
     ),
     Step("The two runs beside each other:", "evalkit compare last"),
     Step("What was wrong?", "evalkit show last wrong=true benchmark=finqa"),
@@ -59,7 +66,7 @@ HEAD = """# A first session
 
 A newcomer's first sitting, recorded as it went by `python -m tests.session`: a fresh clone in an empty
 home, two files of one's own, and no command that is not in the README or on these pages. {files}
-On {cores} cores it took {total} in all.
+On {cores} it took {total} in all.
 
 """
 FILES = (
@@ -115,7 +122,7 @@ def play(folder: Path, steps: Sequence[Step] = STEPS) -> Iterator[Shown]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith(secret)}
     environment |= {"HOME": str(home), "COLUMNS": str(COLUMNS), "NO_COLOR": "1"}
     for step in steps:
-        wrong = _WRONG.search(listed)
+        wrong = next((match for pattern in _WRONG if (match := pattern.search(listed))), None)
         command = step.command.format(wrong=wrong[1] if wrong else "nothing-was-wrong")
         began = time.monotonic()
         done = subprocess.run(
@@ -136,12 +143,11 @@ def play(folder: Path, steps: Sequence[Step] = STEPS) -> Iterator[Shown]:
 
 def page(shown: Sequence[Shown], home: Path, source: Path) -> str:
     """The page: what was typed and what came, without what is this machine's alone."""
-    from evalkit.text import duration
-
     label = source.stem
     files = FILES.format(label=label, size=source.stat().st_size / 1e6, recipe=_RECIPE)
     total = duration(sum(each.seconds for each in shown))
-    parts = [HEAD.format(files=files, cores=os.cpu_count(), total=total)]
+    cores = "1 core" if usable_cores() == 1 else f"{usable_cores()} cores"
+    parts = [HEAD.format(files=files, cores=cores, total=total)]
     for each in shown:
         if each.step.text:
             parts.append(f"{each.step.text}\n\n")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from tests.e2e.test_docs import ROOT, blocks, commands
+from tests.e2e.test_docs import DOCUMENTS, blocks
 from tests.session import PAGE, STEPS
 
 SETTING = re.compile(r"[\w.]+=\S+")
@@ -21,15 +21,19 @@ def test_the_page_is_of_this_session() -> None:
         assert re.fullmatch(wanted, command)
 
 
+def words(command: str) -> str:
+    """A command without its settings, and without the files that stand for one's own."""
+    return " ".join(SETTING.sub("", command).split()).replace("{wrong}", "").strip()
+
+
 def test_a_newcomer_needs_no_command_that_is_not_documented() -> None:
-    documented = {" ".join(SETTING.sub("", f"evalkit {command}").split()) for command in commands()}
-    installing = blocks(ROOT / "README.md")
-    for step in STEPS:
-        if step.command == "ls":
-            continue
-        words = " ".join(SETTING.sub("", step.command).split())
-        known = {words, words.removesuffix(" A.gguf B.gguf"), words.replace("{wrong}", "").strip()}
-        assert known & documented or step.command in installing, step.command
+    others = [document for document in DOCUMENTS if document != PAGE]
+    spans = [re.findall(r"`(evalkit [^`]+)`", document.read_text(encoding="utf-8")) for document in others]
+    lines = [line for document in others for line in blocks(document)]
+    documented = {words(command) for command in [*lines, *(span for found in spans for span in found)]}
+    for step in STEPS[1:]:  # the first only looks around
+        command = words(step.command)
+        assert {command, command.removesuffix(" A.gguf B.gguf")} & documented, command
 
 
 def test_nothing_of_the_machine_that_recorded_it_is_left() -> None:
