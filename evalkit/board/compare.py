@@ -74,7 +74,7 @@ class Pair:
     trade: list[str]
     lines: list[Line]
     reach: float
-    costs: list[tuple[str, str, str]]
+    costs: list[tuple[str, ...]]
     differences: list[tuple[str, str, str]]
     flips: list[ShownFlip]
     wrong_counted: bool
