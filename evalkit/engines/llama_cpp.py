@@ -57,7 +57,7 @@ _SPIN = {"GOMP_SPINCOUNT": "3000"}
 _OF_OPENMP = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
 
 
-def _environment() -> dict[str, str]:
+def llama_environment() -> dict[str, str]:
     """What every llama.cpp of ours finds in its environment; what the user says of OpenMP stays."""
     return _QUIET if any(name in os.environ for name in _OF_OPENMP) else _QUIET | _SPIN
 
@@ -245,7 +245,7 @@ class LlamaCpp(ChildEngine):
                 *deployment_arguments(self._backend),
             ],
             address=f"http://127.0.0.1:{port}",
-            env={"LLAMA_API_KEY": options.key, **template, **_environment()},
+            env={"LLAMA_API_KEY": options.key, **template, **llama_environment()},
             seconds=self._backend.start_timeout,
         )
 
@@ -369,7 +369,7 @@ def wheel_launch(options: ServerOptions, seconds: float | None = None) -> Launch
     # Through the pipe and not on the command line, where other users of the machine could read the key.
     line = json.dumps(asdict(options)).encode() + b"\n"
     command = child_command("evalkit.children.llama_cpp")
-    return Launch("llama.cpp", command, first_line=line, env=_environment(), seconds=seconds)
+    return Launch("llama.cpp", command, first_line=line, env=llama_environment(), seconds=seconds)
 
 
 def find_binary(configured: str | None) -> str | None:

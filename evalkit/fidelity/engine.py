@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 import psutil
 
 from evalkit.children.arrays import Broken, Content, read, write
+from evalkit.engines.llama_cpp import llama_environment
 from evalkit.engines.process import first_error
 from evalkit.schema import EngineUnusable, UserError
 from evalkit.spawn import child_command, child_environment, usable_cores
@@ -166,8 +167,7 @@ class LogProbs:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=output,
-                # An abort would else call gdb, if there is one, to print a backtrace.
-                env=child_environment({"GGML_NO_BACKTRACE": "1"}),
+                env=child_environment(llama_environment()),
                 start_new_session=True,  # a Ctrl-C in the terminal is for us alone
             )
         threading.Thread(target=self._watch, daemon=True).start()
