@@ -51,6 +51,9 @@ def test_the_same_records_as_one_engine_makes(tmp_path: Path) -> None:
     assert all(worker.jobs for worker in workers)
 
 
+TURNS = 200  # so many that not all are answered before the first ones are on disk, on a busy machine
+
+
 def test_a_lost_worker_is_asked_only_for_what_is_missing(tmp_path: Path) -> None:
     worker = LosableWorker(lambda: SlowEngine(1))
     lost: list[Answer] = []
@@ -60,11 +63,11 @@ def test_a_lost_worker_is_asked_only_for_what_is_missing(tmp_path: Path) -> None
             lost.append(record)
             worker.lose()
 
-    records = work([worker], dialogue("d", 30), tmp_path / "g.jsonl", during=lose_once)
-    assert content(records) == content(work_alone(ToyEngine(1), dialogue("d", 30), tmp_path / "a.jsonl"))
+    records = work([worker], dialogue("d", TURNS), tmp_path / "g.jsonl", during=lose_once)
+    assert content(records) == content(work_alone(ToyEngine(1), dialogue("d", TURNS), tmp_path / "a.jsonl"))
     assert worker.starts == 2
     first, second = worker.jobs
-    assert len(first.requests) == 30
+    assert len(first.requests) == TURNS
     kept = {name[2] for name in second.texts}
     assert {0, 1, 2} <= kept
     assert kept.isdisjoint(request.example.turn for request in second.requests)
