@@ -18,6 +18,7 @@ COMMANDS = {
         "rules",
         "agreement with hand labels, hostile outputs, speed: scoring check|metamorphic|fuzz|speed",
     ),
+    "rewards": ("rewards", "reward functions for training: completions per second beside the bare rule"),
     "statistics": ("statistics", "coverage and false verdicts, by simulation: statistics simulate|judge"),
     "sequential": ("sequential", "whether verdicts hold when one looks after every page, and what they take"),
     "noise": ("noise", "how often the same question gets another answer, by slots and after a kill"),
