@@ -52,7 +52,9 @@ _TYPES: dict[GoldKind, type[Gold]] = {
     "spans": SpansGold,
 }
 _KIND_OF = {each: kind for kind, each in _TYPES.items()}
-_NAMES = {(SpansGold, "kind"): "spans_kind"}  # `kind` says which type it is
+_NAMES: dict[tuple[type[Gold], str], str] = {
+    (SpansGold, "kind"): "spans_kind"
+}  # `kind` says which type it is
 _SCALES = ("", "thousand", "million", "billion", "percent")
 
 

@@ -110,7 +110,7 @@ def test_the_last_message_of_the_model_counts_and_its_reasoning_stands_apart() -
     tools = [*chat(WRONG), {"role": "tool", "content": "800"}, *chat(RIGHT)]
     parts = [{"role": "assistant", "content": [{"type": "text", "text": RIGHT}]}]
     apart = [{"role": "assistant", "reasoning_content": "One eighth.", "content": r"\boxed{12.5%}"}]
-    silent = [{"role": "assistant", "content": None, "tool_calls": []}]
+    silent: list[dict[str, object]] = [{"role": "assistant", "content": None, "tool_calls": []}]
     completions = [tools, parts, apart, silent, [], [{"role": "tool", "content": RIGHT}]]
     assert accuracy_reward(completions, [MARGIN] * 6) == [1.0, 1.0, 1.0, 0.0, 0.0, 0.0]
     assert format_reward(completions) == [1.0, 1.0, 1.0, 0.0, 0.0, 0.0]
