@@ -15,13 +15,15 @@ from evalkit.compare.comparison import (
     judged,
     other_differences,
 )
+from evalkit.compare.needed import needed
 from evalkit.compare.pairs import pair
 from evalkit.flips import Flip, flips_of
 from evalkit.report.compare import flip_cells, mixed
 from evalkit.report.curves import panels
-from evalkit.report.verdict import points, verdict_sentence
+from evalkit.report.verdict import points, verdict_sentence, would
 from evalkit.schema import AVERAGE, Comparison, UserError
-from evalkit.sweep.record import overall
+from evalkit.sweep.recommend import sizes
+from evalkit.sweep.record import Sweep, overall
 from evalkit.text import file_size, shown, size_text
 
 MOST_EXAMPLES = 100_000
@@ -150,7 +152,7 @@ def _pair(
         anchor=f"{group.anchor}-{group.rows.index(reference)}-{group.rows.index(candidate)}",
         reference=reference,
         candidate=candidate,
-        sentence=_sentence(reference, candidate, decisive, group.sweep.margin),
+        sentence=_sentence(group.sweep, reference, candidate, decisive, found),
         trade=list(_trade(reference, candidate, by_name)),
         lines=lines,
         reach=max(ends, default=1.0) or 1.0,
@@ -167,18 +169,19 @@ def _verdict_flips(compared: RunComparison) -> Iterator[Flip]:
         yield from flips_of(graded_pairs(paired), wrong=False)
 
 
-def _sentence(reference: Row, candidate: Row, decisive: Comparison | None, margin: float) -> str:
+def _sentence(
+    sweep: Sweep, reference: Row, candidate: Row, decisive: Comparison | None, found: Sequence[Comparison]
+) -> str:
     if decisive is None:
         return f"{candidate.label} and {reference.label} have no answers in common that are scored."
     n, kind = decisive.difference.n, decisive.verdict.kind
     if kind == "as_good":
-        within = points(margin)
+        within = points(sweep.margin)
         return f"{candidate.label} is as good as {reference.label} (within {within}), over {n:,} questions."
     if kind == "unresolved":
-        needed = decisive.verdict.needed_n
-        more = f"; about {needed:,} would" if needed else ""
+        more = would(needed(decisive, found, sizes(sweep)), sweep.source, one=len(found) == 1)
         return f"No answer yet: {n:,} questions cannot tell {candidate.label} from {reference.label}{more}."
-    said = verdict_sentence(decisive, margin)
+    said = verdict_sentence(decisive, sweep.margin)
     return f"{candidate.label} is {said} than {reference.label}, over {n:,} questions."
 
 

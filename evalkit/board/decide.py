@@ -16,6 +16,7 @@ from typing import Literal
 
 from evalkit.board.board import Board, SiteRun
 from evalkit.compare.comparison import comparisons, judged
+from evalkit.compare.needed import sizes_of
 from evalkit.compare.pairs import pair
 from evalkit.fitness import constant_answer
 from evalkit.report.curves import panels
@@ -154,6 +155,7 @@ def _as_sweep(
     compared: dict[int, list[Comparison]],
 ) -> Sweep:
     family = judged([compared.get(run.number, []) for run in runs], MARGIN)
+    first = runs[0].run  # what compares was asked on the same data
     protocols = list(dict.fromkeys(f"{run.measured.protocol}, {run.measured.data}" for run in runs))
     return Sweep(
         name="",
@@ -163,6 +165,8 @@ def _as_sweep(
         reference=reference.slug if reference else "",
         benchmarks=board.benchmarks,
         members=tuple(_member(run, found) for run, found in zip(runs, family, strict=True)),
+        questions={name: size for name, size in sizes_of(first).items() if size is not None},
+        source=next((data.source for data in first.info.data.values()), ""),
     )
 
 

@@ -23,7 +23,7 @@ from evalkit.files import write_atomically
 from evalkit.fitness import Unfit
 from evalkit.flips import Flip, FlipKind, GradedAnswer
 from evalkit.report.behaviour import behaviour_json, behaviour_parts
-from evalkit.report.verdict import WORDS, about, limit_word, points, size_of, too_few, verdict_sentence
+from evalkit.report.verdict import WORDS, points, size_of, verdict_sentence, would
 from evalkit.run.info import Run
 from evalkit.schema import AVERAGE, Comparison, Estimate, UserError
 from evalkit.text import (
@@ -406,14 +406,10 @@ def _names(compared: RunComparison, said: Callable[[str], str]) -> tuple[str, st
 def _would(compared: RunComparison) -> str:
     """What would settle it, and how long that takes for both."""
     needed = compared.needed(compared.decisive)
-    if needed is None or needed.kind == "unknown":
-        return ""
-    if needed.kind == "never":
-        return f"; {too_few(needed, len(compared.comparisons) == 1)}"
     paces = [seconds_per_question(run) for run in (compared.reference, compared.candidate)]
-    seconds = sum(pace * needed.more for pace in paces if pace) if all(paces) else None
+    seconds = sum(pace * needed.more for pace in paces if pace) if needed and all(paces) else None
     source = next(iter(compared.reference.info.data.values())).source
-    return f"; {limit_word(needed.limit, source)} would{about(seconds)}"
+    return would(needed, source, one=len(compared.comparisons) == 1, seconds=seconds)
 
 
 def _costs(compared: RunComparison) -> Iterator[str]:

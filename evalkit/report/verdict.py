@@ -71,6 +71,21 @@ def too_few(needed: Needed, one: bool) -> str:
     return f"never: the {'benchmark has' if one else 'benchmarks have'} too few{count}"
 
 
+def would(needed: Needed | None, source: str, *, one: bool, seconds: float | None = None) -> str:
+    """What would settle an open comparison, behind "… cannot tell A from B"; "" where that is not known.
+
+    Args:
+        source: of the data, as in configs/data/.
+        one: whether one benchmark was compared, and not several.
+        seconds: what the questions that are asked more take, if that is known.
+    """
+    if needed is None or needed.kind == "unknown":
+        return ""
+    if needed.kind == "never":
+        return f"; {too_few(needed, one)}"
+    return f"; {limit_word(needed.limit, source)} would{about(seconds)}"
+
+
 def sweep_answer(
     sweep: Sweep, fit: Sequence[Member], unfit: Sequence[Member], shown: Callable[[str], str]
 ) -> str:
