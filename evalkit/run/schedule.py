@@ -185,6 +185,14 @@ def requests_of(examples: Iterable[Example], samples: int) -> list[Request]:
     return [Request(example, sample) for example in examples for sample in range(samples)]
 
 
+def by_prefix(requests: Iterable[Request]) -> dict[tuple[str, str], Group]:
+    """Requests by benchmark and group (a page, a dialogue), in the requests' order."""
+    groups: dict[tuple[str, str], Group] = defaultdict(list)
+    for request in requests:
+        groups[request.example.benchmark, request.example.group].append(request)
+    return groups
+
+
 def grouped(requests: Iterable[Request], size: Callable[[Request], int]) -> list[Group]:
     """Requests as prefix groups, in the order in which slots should take them.
 
@@ -195,9 +203,7 @@ def grouped(requests: Iterable[Request], size: Callable[[Request], int]) -> list
     Args:
         size: tokens (or characters) of a request's prompt.
     """
-    groups: dict[tuple[str, str], Group] = defaultdict(list)
-    for request in requests:
-        groups[request.example.benchmark, request.example.group].append(request)
+    groups = by_prefix(requests)
     sizes = {request.name: size(request) for group in groups.values() for request in group}
     longest_of_benchmark: dict[str, int] = defaultdict(int)
     for (benchmark, _), group in groups.items():

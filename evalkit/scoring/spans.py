@@ -32,7 +32,7 @@ import string
 from collections.abc import Sequence
 from dataclasses import replace
 
-from evalkit.schema import Output, SpansGold
+from evalkit.schema import Outcome, Output, SpansGold
 from evalkit.scoring.places import FinalAnswer, answers
 from evalkit.scoring.text import fold, plain
 
@@ -132,6 +132,13 @@ _SCALE_AFTER = re.compile(
 )
 _OUTER = re.compile(r"[\s.,;:\"'“”‘’]+\Z|\A[\s,;:\"'“”‘’]+")
 _ITEMS = re.compile(r"\s*(?:,\s+and\s|,\s|\n|\sand\s)\s*")
+
+
+def outcome_of(gold: SpansGold, *, right: bool) -> Outcome:
+    """What became of an answer that was found."""
+    if right:
+        return "correct"
+    return "wrong_number" if gold.kind in ("arithmetic", "count") else "wrong_choice"
 
 
 def compared(output: Output, gold: SpansGold) -> tuple[FinalAnswer, float, float] | None:

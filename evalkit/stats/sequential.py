@@ -41,12 +41,14 @@ def log_capital(sums: Array, sizes: Array, null: float, largest: int, sign: int)
         Shape (repeats, pages).
     """
     outcomes = sign * (sums - null * sizes)
-    logs = [np.cumsum(np.log1p(bet * outcomes), axis=-1) for bet in _bets(null, largest, sign)]
+    bets = _bets(np.asarray(null), largest, np.asarray(sign))
+    logs = [np.cumsum(np.log1p(bet * outcomes), axis=-1) for bet in bets]
     return np.asarray(np.logaddexp.reduce(logs, axis=0) - np.log(len(logs)))
 
 
-def _bets(null: float, largest: int, sign: int) -> Array:
-    return _FRACTIONS / (largest * (1 + sign * null))
+def _bets(nulls: Array, largest: int, signs: Array) -> Array:
+    """The λ of each null and side (their shapes go together), and behind them one for each fraction."""
+    return np.asarray(_FRACTIONS / (largest * (1 + signs * nulls))[..., None])
 
 
 class PageBets:
@@ -61,8 +63,8 @@ class PageBets:
         if largest < 1 or not 0 < margin < 1:
             raise ValueError(f"pages of {largest} items and a margin of {margin}: neither can be")
         self._nulls = np.concatenate([[0.0, -margin], _GRID])
-        self._sign = np.array([1.0, -1.0])[:, None, None]
-        self._bets = _FRACTIONS / (largest * (1 + self._sign * self._nulls[None, :, None]))
+        self._sign = np.array([1.0, -1.0])[:, None]
+        self._bets = _bets(self._nulls, largest, self._sign)
         self._logs = np.zeros((2, len(self._nulls), len(_FRACTIONS)))
         self._most = np.zeros((2, len(self._nulls)))
         self._most_of_both = np.zeros(len(self._nulls))
@@ -82,8 +84,8 @@ class PageBets:
         self.pages += 1
         self.items += items
         self.gain += gain
-        outcome = self._sign * (gain - self._nulls[None, :, None] * items)
-        self._logs += np.log1p(self._bets * outcome)
+        outcome = self._sign * (gain - self._nulls * items)
+        self._logs += np.log1p(self._bets * outcome[..., None])
         capital = np.logaddexp.reduce(self._logs, axis=-1) - np.log(len(_FRACTIONS))
         self._most = np.maximum(self._most, capital)
         both = np.logaddexp(capital[0], capital[1]) - np.log(2)

@@ -194,9 +194,6 @@ class MemberRunner:
         """
         path = path_of(member.settings)
         check_claim(path, member.settings)
-        if watch is not None:
-            for answer in read_generations(path / GENERATIONS):
-                watch.seen(answer)
         if is_complete(member.settings, data, watch):
             if self._judge is not None or not (path / "results.json").exists():
                 return self._conclude(member, finished_run(path), watch)
@@ -249,12 +246,21 @@ class MemberRunner:
 
 
 def is_complete(settings: RunSettings, data: Mapping[str, Loaded], watch: PageWatch | None = None) -> bool:
-    """Whether nothing is left to do for a run: then neither its weights nor its engine are needed."""
+    """Whether nothing is left to do for a run: then neither its weights nor its engine are needed.
+
+    Args:
+        watch: who may want no more before all answers are there; it sees those that are.
+    """
     path = path_of(settings)
     run = read_json(path / "run.json")
     if not run.get("ended") or (settings.probe and not run["measured"].get("probe")):
         return False
-    done = {r.name for r in read_generations(path / GENERATIONS) if r.is_final}
+    done = set()
+    for answer in read_generations(path / GENERATIONS):
+        if answer.is_final:
+            done.add(answer.name)
+        if watch is not None:
+            watch.seen(answer)
     return all(
         request.name in done or (watch is not None and not watch.wants([request]))
         for request in wanted(settings, data)

@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from evalkit.run.info import Run
-from evalkit.run.schedule import Group
+from evalkit.run.schedule import Group, by_prefix
 from evalkit.run.scoring import items_of
 from evalkit.schema import (
     AVERAGE,
@@ -123,11 +123,6 @@ class PageWatch:
                 self._look(benchmark, page)
             self._at += 1
 
-    @property
-    def resolved(self) -> bool:
-        """Whether every benchmark has its verdict."""
-        return self._decided == set(self.bets)
-
     def looked(self, fixed: Comparison) -> Looked:
         """How far it came with a benchmark, beside what is said if one takes that as planned."""
         pages = [page for page in self._pages if page[0].example.benchmark == fixed.benchmark]
@@ -167,9 +162,7 @@ def _place(group: Group) -> tuple[str, str]:
 
 def _pages(requests: Sequence[Request], seed: int) -> list[Group]:
     """Every page, in turn from each benchmark; within one by `page_rank`."""
-    groups: dict[tuple[str, str], Group] = defaultdict(list)
-    for request in requests:
-        groups[request.example.benchmark, request.example.group].append(request)
+    groups = by_prefix(requests)
     by_benchmark: dict[str, list[Group]] = defaultdict(list)
     for place in sorted(groups, key=lambda place: page_rank(seed, *place)):
         by_benchmark[place[0]].append(groups[place])

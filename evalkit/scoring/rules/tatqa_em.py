@@ -9,8 +9,8 @@ Read at source: NExTplusplus/TAT-QA, tatqa_metric.py and tatqa_utils.py, at
 
 from __future__ import annotations
 
-from evalkit.schema import SHOWN_CHARS, Gold, Outcome, Output, Score, SpansGold
-from evalkit.scoring.spans import compared
+from evalkit.schema import SHOWN_CHARS, Gold, Output, Score, SpansGold
+from evalkit.scoring.spans import compared, outcome_of
 from evalkit.scoring.verdicts import missing
 
 
@@ -22,6 +22,5 @@ def score(output: Output, gold: Gold) -> Score | None:
     if found is None:
         return missing(output)
     answer, em, f1 = found
-    wrong: Outcome = "wrong_number" if gold.kind in ("arithmetic", "count") else "wrong_choice"
     note = f"F1 {f1:.2f}" if f1 and not em else ""
-    return Score(answer.text[:SHOWN_CHARS], em == 1, em, "correct" if em else wrong, note, answer.span)
+    return Score(answer.text[:SHOWN_CHARS], em == 1, em, outcome_of(gold, right=em == 1), note, answer.span)

@@ -9,8 +9,8 @@ Read at source: NExTplusplus/TAT-QA, tatqa_metric.py and tatqa_utils.py, at
 
 from __future__ import annotations
 
-from evalkit.schema import SHOWN_CHARS, Gold, Outcome, Output, Score, SpansGold
-from evalkit.scoring.spans import compared
+from evalkit.schema import SHOWN_CHARS, Gold, Output, Score, SpansGold
+from evalkit.scoring.spans import compared, outcome_of
 from evalkit.scoring.verdicts import missing
 
 
@@ -22,5 +22,4 @@ def score(output: Output, gold: Gold) -> Score | None:
     if found is None:
         return missing(output)
     answer, _, f1 = found
-    wrong: Outcome = "wrong_number" if gold.kind in ("arithmetic", "count") else "wrong_choice"
-    return Score(answer.text[:SHOWN_CHARS], f1 == 1, f1, "correct" if f1 == 1 else wrong, "", answer.span)
+    return Score(answer.text[:SHOWN_CHARS], f1 == 1, f1, outcome_of(gold, right=f1 == 1), "", answer.span)
