@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 from evalkit.config.settings import ModelSettings
 from evalkit.schema import Memory, UserError
 from evalkit.weights.gguf import ArrayInfo, GGUFHeader, TensorInfo, geometry, kv_bytes_per_token, summary
-from evalkit.weights.recipe import EMBEDDING, OUTPUT, all_claims, contradictions, found_recipe
+from evalkit.weights.recipe import EMBEDDING, OUTPUT, all_claims, block, contradictions, found_recipe
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -94,18 +94,11 @@ def predicted_memory(
     return _memory(kept, weights, context, slots, flash_attention=flash_attention, batch=batch)
 
 
-# Bytes of 32 values, ggml's block: `ggml_type_size` of each type over its block.
-_KV_BLOCK = {
-    **{"f32": 128, "f16": 64, "bf16": 64, "q8_0": 34, "q5_1": 24, "q5_0": 22, "q4_1": 20, "q4_0": 18},
-    "iq4_nl": 18,
-}
-
-
 def _kv_bytes(f16: int, types: tuple[str, str], key: int | None, value: int | None) -> int:
     """The KV cache's bytes for one token, from those with f16; `key` and `value` are the heads' widths."""
     widths = (key or 1, value or key or 1)
-    shares = (width / sum(widths) * _KV_BLOCK[kind] / 64 for width, kind in zip(widths, types, strict=True))
-    return round(f16 * sum(shares))
+    bits = (width * block(kind.upper())[1] for width, kind in zip(widths, types, strict=True))
+    return round(f16 * sum(bits) / sum(widths) / (8 * _F16))
 
 
 def stated_memory(
