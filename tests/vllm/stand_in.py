@@ -121,7 +121,7 @@ def main() -> int:
         print("0.0.test")  # noqa: T201
         return 0
     Handler.given = parse()
-    print("(APIServer pid=1) INFO a line on standard output")  # noqa: T201
+    print("(APIServer pid=1) INFO a line on standard output", flush=True)  # noqa: T201
     if fail := os.environ.get("FAIL"):
         sys.stderr.write(Path(fail).read_text())
         return 1
