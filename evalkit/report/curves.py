@@ -220,7 +220,7 @@ AXES = (
         "accuracy-memory",
         "peak memory",
         (("GiB", 2**30), ("MiB", 2**20)),
-        lambda member: member.cost.peak_memory_bytes if member.cost else None,
+        lambda member: member.cost.memory_bytes if member.cost else None,
     ),
     Axis(
         "accuracy-size",

@@ -264,7 +264,8 @@ def _reading(sweep: Sweep) -> str:
         "members × benchmarks; for the average, over the members. McNemar's exact test takes items for "
         "independent; `Holm` is its p corrected in the same way. `Detectable`: the smallest true difference, "
         "in points, that this n shows with power 0.8. `Tokens`: change in tokens per answer.",
-        "Peak memory is that of the process that served the run. Prefill, decode and first token come from "
+        "Peak memory is that of the process that served the run; pictures and choices count host and GPU "
+        "together. Prefill, decode and first token come from "
         "one request at a time. `Pareto front`: no other member is as accurate at less of that cost, by the "
         "point estimates.",
         f"Machine: {machine}." if machine else "",

@@ -217,6 +217,16 @@ class MeasuredInfo:
     prefill_tokens_per_second: Amount | None = None
     decode_tokens_per_second: Amount | None = None
 
+    @property
+    def memory_bytes(self) -> int | None:
+        """The peak of the processes, on the host and on GPUs together; None if nothing was measured."""
+        return together(self.peak_memory_bytes, self.peak_gpu_memory_bytes)
+
+
+def together(host: int | None, gpu: int | None) -> int | None:
+    """Bytes on the host and on GPUs; None if the host's are not known."""
+    return None if host is None else host + (gpu or 0)
+
 
 @dataclass(frozen=True, slots=True)
 class VersionInfo:

@@ -143,7 +143,7 @@ def _members(
         for run in _runs(settings, own, bool(models)):
             yield _member(run, combination)
     for model in models:
-        shared = [*settings.overrides, "probe=true"]
+        shared = ["probe=true", *settings.overrides]
         choice = chosen(model, None, [*shared, *_of_runs(combinations[0])])
         for combination in combinations:
             yield _member(run_settings([*choice, *shared, *_of_runs(combination)]), combination)
@@ -166,7 +166,7 @@ def _member(run: RunSettings, combination: _Combination) -> PlannedMember:
 
 def _runs(settings: SweepSettings, overrides: Sequence[str], others: bool) -> Iterator[RunSettings]:
     """The runs of the sweep's own members; `others`: there are more than its own."""
-    shared = [*settings.overrides, *overrides, "probe=true"]
+    shared = ["probe=true", *settings.overrides, *overrides]
     if settings.ladder or settings.members:
         for model in settings.members:
             yield run_settings([*chosen(model, None, shared), *shared])
@@ -341,12 +341,17 @@ def ladder_runs(settings: SweepSettings, overrides: Sequence[str]) -> Iterator[R
                 f"sweep.recipes: the ladder {settings.ladder} has no '{name}'.{nearest(name, known)} "
                 f"It has {', '.join(known)}"
             )
-        yield run.model_copy(update={"model": _built(run.model, known[name])})
+        yield run.model_copy(update={"model": _built(run.model, known[name], settings.imatrix)})
 
 
-def _built(base: ModelSettings, recipe: Recipe) -> ModelSettings:
-    """The model that a recipe makes of `base`."""
-    source = SourceSettings(ladder=recipe.name, recipe=RecipeSettings(**asdict(recipe)), model=base)
+def _built(base: ModelSettings, recipe: Recipe, imatrix: str | None) -> ModelSettings:
+    """The model that a recipe makes of `base`; only i-quants are made with the importance matrix."""
+    source = SourceSettings(
+        ladder=recipe.name,
+        recipe=RecipeSettings(**asdict(recipe)),
+        imatrix=imatrix if recipe.mix_name.startswith("IQ") else None,
+        model=base,
+    )
     return base.model_copy(
         update={
             "name": f"{base.name}-{recipe.name}",

@@ -67,9 +67,9 @@ def need(member: Member, context: int | None = None, slots: int | None = None) -
     cost = member.cost
     if cost is None or member.status == "failed":
         return None
-    peak = cost.peak_memory_bytes
+    peak = cost.memory_bytes
     if peak is not None:
-        start = peak + (cost.gpu_memory_bytes or 0)
+        start = peak
     elif cost.predicted is not None:
         start = cost.predicted.total
     else:

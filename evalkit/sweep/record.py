@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from evalkit.run.info import together
 from evalkit.schema import AVERAGE, Comparison, Estimate, Memory, UserError
 
 SCHEMA = 1
@@ -62,6 +63,11 @@ class Cost:
     energy_joules: float | None
     wall_seconds: float | None
     seconds_per_question: float | None = None
+
+    @property
+    def memory_bytes(self) -> int | None:
+        """The measured peak, on the host and on GPUs together."""
+        return together(self.peak_memory_bytes, self.gpu_memory_bytes)
 
 
 @dataclass(frozen=True, slots=True)

@@ -564,7 +564,12 @@ def fetch_ladder(model: ModelSettings, source: SourceSettings) -> LocalFile:
     folder = cache_dir() / "ladders" / f"{name}-{base.sha256[:12]}"
     try:
         built = build(
-            base.path, folder, Recipe(**source.recipe.model_dump()), prefix=name, allow_requantize=True
+            base.path,
+            folder,
+            Recipe(**source.recipe.model_dump()),
+            prefix=name,
+            allow_requantize=True,
+            imatrix=Path(source.imatrix) if source.imatrix else None,
         )
     except QuantizeFailed as error:
         raise UserError(f"{model.name}: {error}") from error

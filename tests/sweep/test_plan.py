@@ -53,6 +53,20 @@ def test_a_ladder_makes_members_of_files_that_do_not_exist_yet() -> None:
     assert found.members[0].settings.protocol.max_tokens == 96, "the sweep's own overrides apply"
 
 
+def test_only_i_quants_are_made_with_the_importance_matrix() -> None:
+    found = plan(["+sweep=smollm2-ladder", "sweep.recipes=[iq3_m,q4_0]", "sweep.imatrix=seen.gguf", *SMALL])
+    sources = [member.settings.model.source for member in found.members]
+    assert [source.imatrix for source in sources if source] == ["seen.gguf", None]
+
+
+def test_a_sweep_measures_speed_unless_it_is_told_not_to() -> None:
+    """Files that run beside each other on one board would only measure each other."""
+    found = plan(["+sweep=smollm2-ladder", "sweep.recipes=[q8_0,q4_0]", "probe=false", *SMALL])
+    assert not any(member.settings.probe for member in found.members)
+    files = plan(["A.gguf", "B.gguf", "probe=false", *SMALL])
+    assert not any(member.settings.probe for member in files.members)
+
+
 def test_members_stand_before_a_ladder_of_the_same_sweep() -> None:
     """Qwen's own file is the reference of what is built from it; what tells most comes first."""
     found = plan(["+sweep=qwen2.5-coder-1.5b-ladder", *SMALL])
@@ -114,6 +128,10 @@ def test_the_folder_is_the_same_for_the_same_command_and_differs_for_another() -
         (["+model=fin-r1-q4_k", "protocol=greedy,fin-r1-paper"], "same questions: protocol."),
         (["+sweep=custom", "sweep.ladder=fin-r1"], "belong together"),
         (["+model=fin-r1-q4_k", "backend.port=8080,8081"], "backend.port=8081 are the same run: "),
+        (
+            ["+model=fin-r1-q4_k,fin-r1-q6_k", "sweep.imatrix=x.gguf"],
+            "sweep.imatrix is for files that a ladder",
+        ),
         (["+sweep=smollm2-ladder", "sweep.recipes=[q4_z]"], "has no 'q4_z'"),
         (["+sweep=smollm2-ladder", "sweep.source=smollm3"], "no model named 'smollm3'"),
         (["+model=fin-r1-q4_k,fin-r1-q6_k", "what=1"], "what"),
