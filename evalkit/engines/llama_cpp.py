@@ -6,6 +6,7 @@ so a request says on which slot it belongs.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import importlib.metadata
 import importlib.util
@@ -242,6 +243,7 @@ class LlamaCpp(ChildEngine):
                 *_WATCHDOG,
                 self._binary,
                 *arguments(options, port),
+                *loading_words(self._binary, mmap=options.mmap),
                 *deployment_arguments(self._backend),
             ],
             address=f"http://127.0.0.1:{port}",
@@ -409,13 +411,23 @@ def arguments(options: ServerOptions, port: int) -> list[str]:
     ]
     if options.gpu_layers >= 0:
         words += ["--n-gpu-layers", str(options.gpu_layers)]
-    if not options.mmap:
-        words.append("--no-mmap")
     if not options.repack:
         words.append("--no-repack")
     if not options.warmup:
         words.append("--no-warmup")
     return words
+
+
+@functools.cache
+def loading_words(binary: str, *, mmap: bool) -> list[str]:
+    """How llama-server is told to read the file and not to map it: newer builds know no `--no-mmap`."""
+    if mmap:
+        return []
+    try:
+        shown = subprocess.run([binary, "--help"], capture_output=True, text=True, timeout=60, check=False)
+    except (OSError, ValueError, subprocess.SubprocessError):
+        return ["--no-mmap"]
+    return ["--load-mode", "none"] if "--load-mode" in shown.stdout + shown.stderr else ["--no-mmap"]
 
 
 def weights_provenance(weights: Weights, header: GGUFHeader, model: ModelSettings) -> dict[str, Any]:
