@@ -21,6 +21,7 @@ from evalkit.board.plot import Plot, plot_of
 from evalkit.board.provenance import differences, provenance_parts
 from evalkit.board.tables import NOTES, rate, standing
 from evalkit.report.compare import p_value
+from evalkit.report.fidelity import estimate as divergence_text
 from evalkit.report.verdict import points
 from evalkit.run.info import Run
 from evalkit.schema import Estimate
@@ -280,6 +281,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "bar": bar,
     "breakable": breakable,
     "change": change,
+    "divergence": divergence_text,
     "delta": delta,
     "share": share_text,
     "signed": partial(tenths, sign="+"),

@@ -27,6 +27,7 @@ from evalkit.report.curves import (
     pareto_front,
     serving_shape,
 )
+from evalkit.report.divergence import divergence_cells, fidelity_section, is_measured, kl_cell
 from evalkit.report.looks import looks_lines, looks_section
 from evalkit.report.verdict import points, sweep_answer, verdict_sentence
 from evalkit.schema import AVERAGE, Comparison
@@ -62,6 +63,7 @@ def report(sweep: Sweep) -> str:
         "## Benchmark by benchmark",
         *(_benchmark(sweep, name, title) for name, title in panels(sweep)),
         looks_section(sweep),
+        fidelity_section(sweep),
         _noise(sweep),
         "## How to read this",
         _reading(sweep),
@@ -114,7 +116,7 @@ def _doubts(sweep: Sweep) -> str:
 def _losses(sweep: Sweep) -> str:
     shown = panels(sweep)
     titles = [_title(name, title) for name, title in shown]
-    rows = []
+    measured, rows = is_measured(sweep), []
     for member in sweep.members:
         decisive = overall(member)
         rows.append(
@@ -125,9 +127,11 @@ def _losses(sweep: Sweep) -> str:
                 *(percent(member.accuracy.get(name)) for name, _ in shown),
                 number_cell(_percent(member.truncated), 1, " %"),
                 bits(member),
+                *([kl_cell(member)] if measured else []),
             ]
         )
     header = ["Member", "Verdict", "Difference", *titles, "Truncated", "Bits/weight"]
+    header += ["KL, nats/token"] if measured else []
     noise = "".join(f"\n- {line}" for line in _noise_lines(sweep, plain))
     return table(header, rows, text_columns=2) + (f"\n{noise}" if noise else "")
 
@@ -376,7 +380,10 @@ def sweep_csv(sweep: Sweep) -> str:
     """The table as CSV. Bytes, seconds and joules; accuracies and differences are fractions of 1."""
     best, holm = fronts(sweep), mcnemar_holm(sweep)
     rows = [
-        _member(member) | {"pareto_front": best[member.name]} | _scores(sweep, member, holm)
+        _member(member)
+        | {"pareto_front": best[member.name]}
+        | _scores(sweep, member, holm)
+        | _fidelity(sweep, member)
         for member in sweep.members
     ]
     text = io.StringIO()
@@ -424,6 +431,15 @@ def _scores(sweep: Sweep, member: Member, holm: Mapping[tuple[str, str], float |
     return cells
 
 
+def _fidelity(sweep: Sweep, member: Member) -> dict[str, object]:
+    if not is_measured(sweep):
+        return {}
+    parts, cells = member.fidelity.parts if member.fidelity else {}, dict[str, object]()
+    for name, _ in panels(sweep):
+        cells |= divergence_cells(name, parts.get(name))
+    return cells
+
+
 def _difference(found: Comparison | None) -> dict[str, object]:
     difference, flips = (found.difference, found.flips) if found else (None, None)
     return {
@@ -457,7 +473,13 @@ def sweep_terminal(sweep: Sweep, width: int) -> Group:
 def _sweep_table(sweep: Sweep, width: int) -> Table:
     wide = width >= WIDE
     columns = ["member", *(["file", "bits"] if wide else []), "peak", *(["decode tok/s"] if wide else [])]
-    columns += ["accuracy %", *(["difference"] if wide else []), "verdict"]
+    measured = wide and is_measured(sweep)
+    columns += [
+        "accuracy %",
+        *(["difference"] if wide else []),
+        *(["KL nats"] if measured else []),
+        "verdict",
+    ]
     rows = []
     first = panels(sweep)[0][0] if panels(sweep) else AVERAGE
     for member in sweep.members:
@@ -470,6 +492,7 @@ def _sweep_table(sweep: Sweep, width: int) -> Table:
             *([number_cell(speed)] if wide else []),
             percent(member.accuracy.get(first)),
             *([change(decisive.difference) if decisive else "-"] if wide else []),
+            *([kl_cell(member)] if measured else []),
             verdict_cell(sweep, member, decisive),
         ]
         rows.append(row)
