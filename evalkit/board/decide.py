@@ -20,9 +20,16 @@ from evalkit.compare.needed import sizes_of
 from evalkit.compare.pairs import pair
 from evalkit.fitness import constant_answer
 from evalkit.report.curves import panels
-from evalkit.report.verdict import open_answer, points, verdict_sentence
+from evalkit.report.verdict import (
+    foretold_words,
+    near_answer,
+    open_answer,
+    points,
+    to_test_first,
+    verdict_sentence,
+)
 from evalkit.schema import AVERAGE, Comparison, Estimate, UserError, VerdictKind
-from evalkit.sweep.recommend import Need, need, steps, unfit_member
+from evalkit.sweep.recommend import Need, foretold, need, steps, unfit_member
 from evalkit.sweep.record import Member, Sweep, overall
 from evalkit.sweep.results import cost_of, weights_of
 from evalkit.text import size_text, tenths
@@ -233,6 +240,7 @@ def _row(sweep: Sweep, member: Member, label: str, run: SiteRun | None) -> Row:
     comparison, unfit = overall(member), _unfit(member, run)
     kind: Kind = comparison.verdict.kind if comparison else "not_compared"
     words = verdict_words(comparison, sweep.margin) if comparison else "not compared"
+    words += foretold_words(sweep, member)
     if member.name == sweep.reference:
         kind, words = "reference", "the reference"
     if member.status == "failed":
@@ -275,9 +283,13 @@ def _headline(sweep: Sweep, rows: Sequence[Row], fit: Sequence[Row], reference: 
     good = [row for row in others if row.kind in ("as_good", "better")]
     if good:
         return _good(sweep, min(good, key=_bytes), reference)
-    unresolved = [row for row in others if row.kind == "unresolved" and row.comparison]
+    near = [row for row in others if foretold(sweep, row.member) == "near"]
+    if near:
+        smallest = min(near, key=_bytes)
+        return near_answer(sweep, smallest.member, smallest.label)
+    unresolved = [row.member for row in others if row.kind == "unresolved" and row.comparison]
     if unresolved:
-        return open_answer(sweep, [row.member for row in unresolved])
+        return f"{open_answer(sweep, unresolved)}{to_test_first(sweep, unresolved, str)}"
     if others and all(row.kind == "worse" for row in others):
         least = max(others, key=lambda row: row.comparison.difference.value if row.comparison else 0.0)
         lost = verdict_sentence(least.comparison, sweep.margin) if least.comparison else ""

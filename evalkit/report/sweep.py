@@ -29,7 +29,7 @@ from evalkit.report.curves import (
 )
 from evalkit.report.divergence import divergence_cells, fidelity_section, is_measured, kl_cell
 from evalkit.report.looks import looks_lines, looks_section
-from evalkit.report.verdict import points, sweep_answer, verdict_sentence
+from evalkit.report.verdict import foretold_words, points, sweep_answer, verdict_sentence
 from evalkit.schema import AVERAGE, Comparison
 from evalkit.sweep.recommend import Need, every_choice, need, needed_of, steps, unfit_member
 from evalkit.sweep.record import FILE, Member, Sweep, overall, to_json
@@ -325,7 +325,8 @@ def verdict_cell(sweep: Sweep, member: Member, comparison: Comparison | None) ->
         return "the reference"
     if comparison is None:
         return "not compared"
-    return verdict_sentence(comparison, sweep.margin, needed_of(sweep, member, comparison))
+    said = verdict_sentence(comparison, sweep.margin, needed_of(sweep, member, comparison))
+    return said + (foretold_words(sweep, member) if is_overall else "")
 
 
 def fronts(sweep: Sweep) -> dict[str, str]:

@@ -18,7 +18,7 @@ from evalkit.schema import Verdict
 from evalkit.sweep.record import Sweep, overall
 from tests.leaderboard.made import with_head, with_items
 from tests.site.material import answer, made_board, run
-from tests.sweep.ladders import tiny
+from tests.sweep.ladders import diverged, tiny
 
 
 @pytest.fixture(scope="module")
@@ -208,3 +208,24 @@ def test_a_warning_of_all_files_is_said_once(records: dict[str, Run]) -> None:
     some = {"a": with_items(next(iter(marked.values())), next(iter(marked.values())).items[:5]), **records}
     partial_ = site(made_board(some), some, [])["index.html"].decode()
     assert partial_.count("answers are not there") == 1
+
+
+def test_fidelity_of_a_sweep_is_on_the_pages_and_in_the_headline(records: dict[str, Run]) -> None:
+    sweep = only(tiny(), "unresolved", 1500)
+    board = made_board(records)
+    near = [diverged(each, 1e-4 * n, noise=0.01, alike=0.995) for n, each in enumerate(sweep.members) if n]
+    measured = replace(sweep, members=(sweep.members[0], *near))
+    (group, *_) = grouped(records, measured)
+    assert group.headline.startswith("Deploy ")
+    assert ": token by token within the engine's noise, on 40 of the reference's answers;" in group.headline
+    assert group.rows[1].words == "cannot tell yet; token by token within the engine's noise"
+    page = site(board, records, [measured])["index.html"].decode()
+    assert "0.0001 [9e-05, 0.00011]" in page
+    assert "99.5 % alike" in page
+    assert "KL" not in site(board, records, [sweep])["index.html"].decode()
+    pairs = pairs_of(grouped(records, measured))
+    assert pairs, "so that the page of pairs is made"
+    far = replace(
+        sweep, members=(sweep.members[0], *(diverged(each, 1.0, lost=0.2) for each in sweep.members[1:]))
+    )
+    assert "first, then 5 more: 20.0 [19.8, 20.2] points" in grouped(records, far)[0].headline
