@@ -34,6 +34,7 @@ from evalkit.fidelity.figures import (
 )
 from evalkit.fidelity.plan import ForcedAnswer, Plan, ReferenceFile, flash_attention, make_plan
 from evalkit.fidelity.store import SUFFIX, Store, claimed, file_name, locked
+from evalkit.fidelity.traces import Trace, trace
 from evalkit.flips import flip_kind, only_answer
 from evalkit.metrics import counting_rule
 from evalkit.run.info import Run
@@ -237,6 +238,27 @@ class Measurement:
             self._session.file(file.header, store)
             made = _file_fidelity(self._session, store, self._judged, candidates, file.sha256)
         return FileFidelity(file.path.name, file.sha256, file.header.file_size, *made, notes=file.notes)
+
+    def traces(self, file: CheckedFile, found: FileFidelity) -> tuple[Trace, ...]:
+        """Of each benchmark the answer that a measured file is farthest from.
+
+        Raises:
+            EngineUnusable: llama.cpp was ended.
+        """
+        worst = [max(part.answers, key=lambda each: each.kl) for part in found.benchmarks.values()]
+        names = [(each.benchmark, *each.key, each.sample) for each in worst]
+        answers = [answer for answer in self._plan.answers if answer.name in names]
+        header = self._reference.header
+        with (
+            Store(self._folder / f"{file_name(file.path, file.sha256)}{SUFFIX}") as store,
+            LogProbs(header, Options(str(header.path), 0, 1), self._folder / _LOG) as model,
+        ):
+            made = []
+            for answer in answers:
+                arrays, targets = store.get(answer.key).arrays, self._session.rows(answer).targets
+                best = arrays["best"]
+                made.append(trace(answer, arrays["kl"], best != targets, model.pieces(best.tolist())))
+        return tuple(made)
 
     def result(self, found: Sequence[FileFidelity]) -> Fidelity:
         """All files' figures beside each other."""

@@ -157,8 +157,10 @@ class FidelityStage:
         if (found := _read(kept)) is not None:
             return found
         measurement = self._measured(reference, run)
-        file = measurement.file(measurement.check(_file_of(outcome)))
-        found = member_fidelity(file, measurement.library, self._top)
+        checked = measurement.check(_file_of(outcome))
+        file = measurement.file(checked)
+        made = member_fidelity(file, measurement.library, self._top)
+        found = replace(made, traces=measurement.traces(checked, file))
         write_atomically(kept, TypeAdapter(MemberFidelity).dump_json(found, indent=1).decode() + "\n")
         return found
 
@@ -170,7 +172,7 @@ class FidelityStage:
             for item in items
             for sample in item.samples
         ]
-        content = [1, run.info.engine.weights_sha256, outcome.engine.weights_sha256, self._top, answers]
+        content = [2, run.info.engine.weights_sha256, outcome.engine.weights_sha256, self._top, answers]
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
 
     @property

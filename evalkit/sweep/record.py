@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from evalkit.fidelity.traces import Trace
 from evalkit.schema import AVERAGE, Comparison, Estimate, Memory, UserError
 
 SCHEMA = 1
@@ -102,7 +103,7 @@ class MemberFidelity:
     """A member's file against the reference's, by benchmark and on `average` (where there are several).
 
     `answers` were put to it, in `seconds`; `top` of the reference's likeliest tokens are kept. `notes`: what
-    may mislead.
+    may mislead. `traces`: some of the answers, with what the file would have said.
     """
 
     parts: dict[str, Divergence]
@@ -111,6 +112,7 @@ class MemberFidelity:
     answers: int
     seconds: float
     notes: tuple[str, ...] = ()
+    traces: tuple[Trace, ...] = ()
 
     @property
     def overall(self) -> Divergence:

@@ -44,6 +44,9 @@ def test_a_file_is_measured_before_it_is_removed_and_known_ever_after(
     assert 0.2 < whole.agreement.value < 1
     assert whole.noise is not None
     assert whole.noise.value < 0.5
+    (traced,) = found.traces
+    assert traced.benchmark == "tfns"
+    assert any(mark.instead for mark in traced.marks), "a coarse file of a tiny model leaves it"
     assert "KL" in capsys.readouterr().err
     assert "## Fidelity to the reference" in (tmp_path / "sweep" / "report.md").read_text()
 

@@ -8,11 +8,12 @@ from functools import partial
 import pytest
 
 from evalkit.board.board import runs_of
-from evalkit.board.compare import pairs_of
+from evalkit.board.compare import pairs_of, spans_of
 from evalkit.board.decide import Group, groups_of, labels_of, references_of, short_names
 from evalkit.board.plot import plot_of
 from evalkit.board.provenance import differences
 from evalkit.board.site import site
+from evalkit.fidelity.traces import Mark, Trace
 from evalkit.run.info import Run
 from evalkit.schema import Verdict
 from evalkit.sweep.record import Sweep, overall
@@ -229,3 +230,35 @@ def test_fidelity_of_a_sweep_is_on_the_pages_and_in_the_headline(records: dict[s
         sweep, members=(sweep.members[0], *(diverged(each, 1.0, lost=0.2) for each in sweep.members[1:]))
     )
     assert "first, then 5 more: 20.0 [19.8, 20.2] points" in grouped(records, far)[0].headline
+
+
+def test_where_a_file_leaves_the_reference_is_shown_and_escaped(records: dict[str, Run]) -> None:
+    text = 'Up <b>3</b> & "so" on'
+    marks = (
+        Mark(3, 6, 0.6, "<script>alert(1)</script>"),
+        Mark(6, 7, 0.3, None),
+        Mark(5, 9, 0.9, "overlaps"),
+        Mark(11, 12, 0.01, "\n"),
+        Mark(len(text), len(text), 0.1, '"'),
+        Mark(90, 99, 0.1, "beyond"),
+    )
+    traced = Trace("finqa", "<i>1</i>", 2, 0, text, True, marks)
+    spans = spans_of(traced)
+    assert "".join(span.text for span in spans) == text
+    assert [span.instead for span in spans if span.instead] == ["<script>alert(1)</script>", "\n", '"']
+    assert [span.first for span in spans if span.instead] == [True, False, False]
+    assert [span.level for span in spans if span.kl] == [3, 2, 0, 1]
+    sweep = only(tiny(), "worse")
+    q4_k = diverged(sweep.member("q4_k"), 0.3)
+    assert q4_k.fidelity is not None
+    q4_k = replace(q4_k, fidelity=replace(q4_k.fidelity, traces=(traced,)), run_dir="runs/q4_k")
+    members = tuple(q4_k if each.name == "q4_k" else each for each in sweep.members)
+    board = made_board(records)
+    page = site(board, records, [replace(sweep, members=members)])["compare.html"].decode()
+    assert "alert(1)" in page
+    assert "<script>alert" not in page
+    assert "<i>1</i>" not in page
+    assert 'class="t3 left first" title="“&lt;b&gt;” → “&lt;script&gt;' in page
+    assert "“the end” → “&#34;”" in page
+    assert "→ “⏎”" in page
+    assert "beyond" not in page
