@@ -49,6 +49,7 @@ Kind = VerdictKind | Literal["reference", "not_compared", "failed", "unfit"]
 class Row:
     """A file in its group. `words`: the verdict; `unfit`: why it is no choice, "" if it may be one.
 
+    `near`: accuracy has no verdict, and token by token it is within the engine's noise.
     ``accuracy`` and ``comparison`` are of the average, or of the only benchmark. `run` is None for a member
     of a sweep whose run is not on the site.
     """
@@ -62,6 +63,7 @@ class Row:
     accuracy: Estimate | None
     comparison: Comparison | None
     need: Need | None
+    near: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,7 +251,8 @@ def _row(sweep: Sweep, member: Member, label: str, run: SiteRun | None) -> Row:
         kind = "unfit"
         words = f"unfit: {unfit}" + ("; the reference" if member.name == sweep.reference else "")
     accuracy = member.accuracy.get(first) or member.accuracy.get(AVERAGE)
-    return Row(member, label, run, kind, words, unfit, accuracy, comparison, need(member))
+    near = foretold(sweep, member) == "near"
+    return Row(member, label, run, kind, words, unfit, accuracy, comparison, need(member), near)
 
 
 def verdict_words(comparison: Comparison, margin: float) -> str:
@@ -283,7 +286,7 @@ def _headline(sweep: Sweep, rows: Sequence[Row], fit: Sequence[Row], reference: 
     good = [row for row in others if row.kind in ("as_good", "better")]
     if good:
         return _good(sweep, min(good, key=_bytes), reference)
-    near = [row for row in others if foretold(sweep, row.member) == "near"]
+    near = [row for row in others if row.near]
     if near:
         smallest = min(near, key=_bytes)
         return near_answer(sweep, smallest.member, smallest.label)

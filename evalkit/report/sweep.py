@@ -31,7 +31,7 @@ from evalkit.report.divergence import divergence_cells, fidelity_section, is_mea
 from evalkit.report.looks import looks_lines, looks_section
 from evalkit.report.verdict import foretold_words, points, sweep_answer, verdict_sentence
 from evalkit.schema import AVERAGE, Comparison
-from evalkit.sweep.recommend import Need, every_choice, need, needed_of, steps, unfit_member
+from evalkit.sweep.recommend import Need, every_choice, foretold, need, needed_of, steps, unfit_member
 from evalkit.sweep.record import FILE, Member, Sweep, overall, to_json
 from evalkit.text import (
     change,
@@ -79,7 +79,8 @@ def _summary(sweep: Sweep) -> str:
         return "" if measured else f"Which file fits which memory is not known: {why}."
     lines = step_lines(sweep, found, [f"**{plain(step.member.title)}**" for step in found])
     kinds = {comparison.verdict.kind for m in sweep.members if (comparison := overall(m)) is not None}
-    unresolved = " Until there is an answer, this goes by bits per weight." * (kinds == {"unresolved"})
+    by_bits = kinds == {"unresolved"} and not any(foretold(sweep, member) for member in sweep.members)
+    unresolved = " Until there is an answer, this goes by bits per weight." * by_bits
     return "\n".join(
         [
             f"Which file for which memory{_serving(sweep)} (below "

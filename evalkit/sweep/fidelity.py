@@ -49,6 +49,10 @@ class _NothingToCompareWith(Exception):
     """Why no file can be measured."""
 
 
+class _FileGone(Exception):
+    """A member's file is not there any more."""
+
+
 class FidelityStage:
     """Measures members as their files allow; a context, which at its end closes what it opened.
 
@@ -69,6 +73,7 @@ class FidelityStage:
         self._measurement: Measurement | None = None
         self._broken = ""
         self._tried: set[str] = set()
+        self._gone: list[str] = []
         self._open = ExitStack()
         self._said = time.monotonic()
 
@@ -79,6 +84,7 @@ class FidelityStage:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._open.close()
+        self._run = self._measurement = None  # what comes next needs the memory
 
     def before_removal(self, outcome: MemberResult, outcomes: Sequence[MemberResult]) -> None:
         """A member has run, and its file may go now: measure it, if the reference has run.
@@ -95,6 +101,11 @@ class FidelityStage:
     def rest(self, outcomes: Sequence[MemberResult], reference: MemberResult) -> Fidelities:
         """Measure what was not yet, and give all."""
         self._members(outcomes, reference)
+        if self._gone:
+            self._note(
+                f"fidelity of {', '.join(self._gone)} was not measured: no file is there any more (with "
+                "sweep.delete_weights=true, reference=NAME has files measured before they go)"
+            )
         return Fidelities(self._found, tuple(self._notes))
 
     def _members(self, outcomes: Sequence[MemberResult], reference: MemberResult) -> None:
@@ -115,6 +126,9 @@ class FidelityStage:
             self._tried.add(outcome.member.name)
             try:
                 found = self._member(outcome, reference, run)
+            except _FileGone:
+                self._gone.append(title)
+                continue
             except _NothingToCompareWith as error:
                 self._note(f"fidelity was not measured: {error}")
                 continue
@@ -148,16 +162,18 @@ class FidelityStage:
         """A member's figures, as they were kept or measured now.
 
         Raises:
-            UserError: its file cannot be compared, or is not there any more.
+            UserError: its file cannot be compared.
             EngineUnusable, OSError: the engine, or the disk, gave out.
             _NothingToCompareWith: the reference's answers cannot be put to any file.
+            _FileGone: there is nothing to measure.
         """
         _check_alone(outcome)
         kept = self._folder / f"{self._digest(outcome, run)}.json"
         if (found := _read(kept)) is not None:
             return found
+        path = _file_of(outcome)
         measurement = self._measured(reference, run)
-        checked = measurement.check(_file_of(outcome))
+        checked = measurement.check(path)
         file = measurement.file(checked)
         made = member_fidelity(file, measurement.library, self._top)
         found = replace(made, traces=measurement.traces(checked, file))
@@ -185,7 +201,7 @@ class FidelityStage:
         if self._measurement is None:
             try:
                 self._measurement = self._open.enter_context(self._opened(reference, run))
-            except (UserError, EngineUnusable, OSError) as error:
+            except (UserError, EngineUnusable, OSError, _FileGone) as error:
                 self._broken = str(error)
                 raise _NothingToCompareWith(self._broken) from error
         return self._measurement
@@ -232,11 +248,7 @@ def _check_alone(outcome: MemberResult) -> None:
 def _file_of(outcome: MemberResult) -> Path:
     weights = outcome.engine.weights
     if weights is None or weights.path is None or not (path := Path(weights.path)).is_file():
-        name = outcome.member.name
-        raise UserError(
-            f"the file of {name} is not there any more (with sweep.delete_weights=true, reference=NAME has "
-            "files measured before they go)"
-        )
+        raise _FileGone(f"the file of {outcome.member.name} is not there any more")
     return path
 
 

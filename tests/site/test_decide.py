@@ -221,6 +221,7 @@ def test_fidelity_of_a_sweep_is_on_the_pages_and_in_the_headline(records: dict[s
     assert ": token by token within the engine's noise, on 40 of the reference's answers;" in group.headline
     assert group.rows[1].words == "cannot tell yet; token by token within the engine's noise"
     page = site(board, records, [measured])["index.html"].decode()
+    assert "noise: most bits" not in page
     assert "0.0001 [9e-05, 0.00011]" in page
     assert "99.5 % alike" in page
     assert "KL" not in site(board, records, [sweep])["index.html"].decode()
