@@ -27,10 +27,22 @@ def test_a_file_is_measured_before_it_is_removed_and_known_ever_after(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("EVALKIT_CACHE", str(_own_cache(tmp_path)))
+    record = tmp_path / "sweep" / "sweep.json"
+
+    def missing() -> str:
+        raise UserError("fidelity needs a library")
+
+    with monkeypatch.context() as without:
+        without.setattr("evalkit.sweep.fidelity.require_library", missing)
+        assert main(words(tmp_path)) == 0, "the sweep goes on"
+    said = capsys.readouterr().err
+    assert said.count("fidelity was not measured: fidelity needs a library") == 1
+    assert read_sweep(record).notes[-1] == "fidelity was not measured: fidelity needs a library"
+    assert all(member.fidelity is None for member in read_sweep(record).members)
+
     given = words(tmp_path, "sweep.delete_weights=true")
     assert main(given) == 0
     assert not list((tmp_path / "cache").rglob("*q4_0*.gguf")), "it was to be removed"
-    record = tmp_path / "sweep" / "sweep.json"
     sweep, before = read_sweep(record), record.read_bytes()
     reference, other = sweep.member("smollm2-135m-q8_0"), sweep.member("smollm2-135m-q4_0")
     assert reference.fidelity is None
@@ -50,19 +62,13 @@ def test_a_file_is_measured_before_it_is_removed_and_known_ever_after(
     assert "KL" in capsys.readouterr().err
     assert "## Fidelity to the reference" in (tmp_path / "sweep" / "report.md").read_text()
 
-    def missing() -> str:
-        raise UserError("fidelity needs a library")
-
-    # What is known needs neither files nor the library; what is not, is one line, and the sweep goes on.
+    # What is known needs neither files nor the library; of what is not, files would be needed.
     monkeypatch.setattr("evalkit.sweep.fidelity.require_library", missing)
     assert main(given) == 0
     assert record.read_bytes() == before
     assert main([*given, "fidelity=1"]) == 0
-    said = capsys.readouterr().err
-    assert said.count("fidelity was not measured: fidelity needs a library") == 1
-    again = read_sweep(record)
-    assert again.member("smollm2-135m-q4_0").fidelity is None
-    assert again.notes[-1] == "fidelity was not measured: fidelity needs a library"
+    assert capsys.readouterr().err.count("was not measured: no file is there any more") == 1
+    assert read_sweep(record).member("smollm2-135m-q4_0").fidelity is None
     assert main([*given, "fidelity=none"]) == 0
     assert "fidelity" not in capsys.readouterr().err
     assert not [note for note in read_sweep(record).notes if "fidelity" in note]
