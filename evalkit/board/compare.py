@@ -17,6 +17,7 @@ from evalkit.compare.comparison import (
 )
 from evalkit.compare.needed import needed
 from evalkit.compare.pairs import pair
+from evalkit.fidelity.traces import Trace
 from evalkit.flips import Flip, flips_of
 from evalkit.report.compare import flip_cells, mixed
 from evalkit.report.curves import panels
@@ -80,6 +81,52 @@ class Pair:
     differences: list[tuple[str, str, str]]
     flips: list[ShownFlip]
     wrong_counted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A piece of an answer. `level`: 0 to 4, how far the file is from the reference there.
+
+    `instead`: what the file would have said; None where it would have said the same. `first`: where it
+    leaves.
+    """
+
+    text: str
+    level: int = 0
+    kl: float = 0.0
+    instead: str | None = None
+    first: bool = False
+
+
+LEVELS = (0.05, 0.2, 0.5, 1.0)
+"""Nats from which on a token's colour is one deeper."""
+
+LEAVES = 8
+"""Places of an answer at which it is said in words what the file would have said."""
+
+
+def spans_of(trace: Trace) -> list[Span]:
+    """An answer in pieces. A record may be anybody's: marks that are out of place are left out."""
+    found: list[Span] = []
+    at, left = 0, False
+    for mark in trace.marks:
+        if not at <= mark.start <= mark.end <= len(trace.text):
+            continue
+        if mark.start > at:
+            found.append(Span(trace.text[at : mark.start]))
+        leaves = mark.instead is not None
+        level = sum(mark.kl >= least for least in LEVELS)
+        text = trace.text[mark.start : mark.end]
+        found.append(Span(text, level, mark.kl, mark.instead, leaves and not left))
+        at, left = mark.end, left or leaves
+    if at < len(trace.text):
+        found.append(Span(trace.text[at:]))
+    return found
+
+
+def leaves_of(trace: Trace) -> list[Span]:
+    """The first places at which the file would have gone on otherwise."""
+    return [span for span in spans_of(trace) if span.instead is not None][:LEAVES]
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,9 +20,16 @@ from evalkit.compare.needed import sizes_of
 from evalkit.compare.pairs import pair
 from evalkit.fitness import constant_answer
 from evalkit.report.curves import panels
-from evalkit.report.verdict import open_answer, points, verdict_sentence
+from evalkit.report.verdict import (
+    foretold_words,
+    near_answer,
+    open_answer,
+    points,
+    to_test_first,
+    verdict_sentence,
+)
 from evalkit.schema import AVERAGE, Comparison, Estimate, UserError, VerdictKind
-from evalkit.sweep.recommend import Need, need, steps, unfit_member
+from evalkit.sweep.recommend import Need, foretold, need, steps, unfit_member
 from evalkit.sweep.record import Member, Sweep, overall
 from evalkit.sweep.results import cost_of, weights_of
 from evalkit.text import size_text, tenths
@@ -42,6 +49,7 @@ Kind = VerdictKind | Literal["reference", "not_compared", "failed", "unfit"]
 class Row:
     """A file in its group. `words`: the verdict; `unfit`: why it is no choice, "" if it may be one.
 
+    `near`: accuracy has no verdict, and token by token it is within the engine's noise.
     ``accuracy`` and ``comparison`` are of the average, or of the only benchmark. `run` is None for a member
     of a sweep whose run is not on the site.
     """
@@ -55,6 +63,7 @@ class Row:
     accuracy: Estimate | None
     comparison: Comparison | None
     need: Need | None
+    near: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,6 +242,7 @@ def _row(sweep: Sweep, member: Member, label: str, run: SiteRun | None) -> Row:
     comparison, unfit = overall(member), _unfit(member, run)
     kind: Kind = comparison.verdict.kind if comparison else "not_compared"
     words = verdict_words(comparison, sweep.margin) if comparison else "not compared"
+    words += foretold_words(sweep, member)
     if member.name == sweep.reference:
         kind, words = "reference", "the reference"
     if member.status == "failed":
@@ -241,7 +251,8 @@ def _row(sweep: Sweep, member: Member, label: str, run: SiteRun | None) -> Row:
         kind = "unfit"
         words = f"unfit: {unfit}" + ("; the reference" if member.name == sweep.reference else "")
     accuracy = member.accuracy.get(first) or member.accuracy.get(AVERAGE)
-    return Row(member, label, run, kind, words, unfit, accuracy, comparison, need(member))
+    near = foretold(sweep, member) == "near"
+    return Row(member, label, run, kind, words, unfit, accuracy, comparison, need(member), near)
 
 
 def verdict_words(comparison: Comparison, margin: float) -> str:
@@ -275,9 +286,13 @@ def _headline(sweep: Sweep, rows: Sequence[Row], fit: Sequence[Row], reference: 
     good = [row for row in others if row.kind in ("as_good", "better")]
     if good:
         return _good(sweep, min(good, key=_bytes), reference)
-    unresolved = [row for row in others if row.kind == "unresolved" and row.comparison]
+    near = [row for row in others if row.near]
+    if near:
+        smallest = min(near, key=_bytes)
+        return near_answer(sweep, smallest.member, smallest.label)
+    unresolved = [row.member for row in others if row.kind == "unresolved" and row.comparison]
     if unresolved:
-        return open_answer(sweep, [row.member for row in unresolved])
+        return f"{open_answer(sweep, unresolved)}{to_test_first(sweep, unresolved, str)}"
     if others and all(row.kind == "worse" for row in others):
         least = max(others, key=lambda row: row.comparison.difference.value if row.comparison else 0.0)
         lost = verdict_sentence(least.comparison, sweep.margin) if least.comparison else ""

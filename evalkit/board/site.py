@@ -14,13 +14,14 @@ from urllib.parse import quote, urlencode
 
 from evalkit.board.board import Board, JudgeCell, SiteRun, runs_of
 from evalkit.board.browser import example_scripts
-from evalkit.board.compare import pairs_of
+from evalkit.board.compare import leaves_of, pairs_of, spans_of
 from evalkit.board.decide import Group, groups_of, labels_of, references_of, share_text
 from evalkit.board.pages import breakdown_parts, failures_parts, rules_parts
 from evalkit.board.plot import Plot, plot_of
 from evalkit.board.provenance import differences, provenance_parts
 from evalkit.board.tables import NOTES, rate, standing
 from evalkit.report.compare import p_value
+from evalkit.report.fidelity import estimate as divergence_text
 from evalkit.report.verdict import points
 from evalkit.run.info import Run
 from evalkit.schema import Estimate
@@ -182,7 +183,7 @@ def _environment() -> Environment:
         keep_trailing_newline=True,
     )
     environment.filters.update(FILTERS)
-    environment.globals.update(browse=browse, heat=heat)
+    environment.globals.update(browse=browse, heat=heat, spans_of=spans_of, leaves_of=leaves_of)
     environment.globals.update(rate=rate, standing=standing, judge_notes=NOTES, answer_link=answer_link)
     return environment
 
@@ -280,6 +281,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "bar": bar,
     "breakable": breakable,
     "change": change,
+    "divergence": divergence_text,
     "delta": delta,
     "share": share_text,
     "signed": partial(tenths, sign="+"),

@@ -7,6 +7,7 @@ until its input closes. llama.cpp's log goes to standard error. The first messag
 fields of `evalkit.fidelity.engine.Options`. Then
 
 - `tokenize`: the tokens of `texts`, and the bytes of each token's piece;
+- `pieces`: the texts of the tokens in the array `tokens`, one by one;
 - `score`: of the array `tokens`, the distributions that follow its tokens `start` and later, each row of
   which predicts the next token. Only those rows are computed up to the output matrix. Without the array `ids`
   the `top` likeliest tokens of each row come back, with it those tokens. What the last row predicts is the
@@ -247,6 +248,9 @@ def answer(model: Model, content: Content) -> Content:
             "bytes": np.array([size for _, sizes in found for size in sizes], dtype="<i4"),
         }
         return Content({"faithful": faithful}, arrays)
+    if head["do"] == "pieces":
+        pieces = [model.piece(token).decode(errors="replace") for token in content.arrays["tokens"].tolist()]
+        return Content({"pieces": pieces})
     return model.score(head, content.arrays["tokens"].tolist(), content.arrays.get("ids"))
 
 

@@ -10,8 +10,8 @@ usage: evalkit loglikelihood RUN FILE.gguf... [KEY=VALUE ...]
 Put the prompts of a run to every file and score each option by the log-probability of \boxed{OPTION} right
 after the prompt, without reasoning: accuracy of the likeliest option, mean probability of the right one, and
 how well calibrated that probability is (expected calibration error). For benchmarks whose answers are a
-closed set: tfns, and the choices of ant_finance. Beside it, for the file that made the run, the accuracy of
-its generated answers.
+closed set: tfns, the choices of ant_finance, and yes/no questions, which stand apart from a benchmark's
+others. Beside it, for the file that made the run, the accuracy of its generated answers.
 
   reference=FILE.gguf      the file that made the run (default: as its folder says)
   benchmark=[A,B]          only these of the run's (default: all that have options)

@@ -31,7 +31,9 @@ answers cut off, or with an accuracy below chance, is unfit and never chosen. Of
   1. the reference, or as good as it within the sweep's margin: the fastest decode, then the smaller;
   2. if there is none, one without an answer yet: the most bits per weight;
   3. if all are worse: the smallest loss.
-The verdict is that on the average over the benchmarks.
+The verdict is that on the average over the benchmarks. Where accuracy has no answer yet, a file's fidelity
+speaks (see `evalkit fidelity --help`): one that is token by token within the engine's own noise counts as
+good, and one that would lose more right final answers than the margin is the one to test first.
 
 exit code: 0 done, 2 wrong request, or no file fits
 """

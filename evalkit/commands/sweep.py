@@ -33,6 +33,8 @@ and the others go on.
   budget=8h                with it: time for all members but the reference, shared out evenly
   sweep.margin=2           points of accuracy that may be lost and still be "as good"
   sweep.noise=repeat,slots  the reference against itself (default: both); none
+  fidelity=N               hold each GGUF file against the reference token by token, on N of its answers per
+                           benchmark (default: 20; needs llama-cpp-python, else it is left out); none
   sweep.delete_weights=true  remove each member's file after use: at most two are on disk at once
   plan=true                say what every member takes, and start nothing
   judge=local|endpoint     a judge for free text, the same for all: see `evalkit judge run --help`

@@ -472,8 +472,16 @@ Budget = Annotated[float | None, BeforeValidator(_budget_seconds)]
 """Seconds; written `8h`, `90min`."""
 
 
+def _no_answers(value: object) -> object:
+    """YAML reads `off` and `no` as truth values."""
+    return None if value is False or value in ("none", "off") else value
+
+
 class SweepSettings(Settings):
-    """configs/sweep/custom.yaml. `margin` is in points of accuracy, `imatrix` for the ladder's i-quants."""
+    """configs/sweep/custom.yaml. `margin` is in points of accuracy, `imatrix` for the ladder's i-quants.
+
+    `fidelity`: answers per benchmark that files are held against token by token; None: no file is.
+    """
 
     name: str
     title: str
@@ -490,6 +498,7 @@ class SweepSettings(Settings):
     dir: str | None
     stop: Literal["resolved"] | None
     budget: Budget
+    fidelity: Annotated[Whole | Literal["auto"] | None, BeforeValidator(_no_answers)] = "auto"
 
 
 def read_sweep(block: Mapping[str, Any]) -> SweepSettings:

@@ -39,7 +39,7 @@ _OPTIONS = {
     "yes": "nothing is ever asked",
     "y": "nothing is ever asked",
 }
-_OF_SWEEP = ("reference", "stop", "budget")  # without the `sweep.` before them
+_OF_SWEEP = ("reference", "stop", "budget", "fidelity")  # without the `sweep.` before them
 _SHORT = {"n": "limit", "l": "limit", "t": "backend.threads", "c": "backend.context", "p": "backend.slots"}
 
 

@@ -72,7 +72,7 @@ def tokens_of(answer: ForcedAnswer, spans: Sequence[Span]) -> NDArray[np.bool_]:
     """Which of the predicted tokens hold a byte of some spans of characters of the answer's text."""
     bounds = np.concatenate([[0], np.cumsum(np.asarray(answer.sizes, dtype=np.int64))])
     hit = np.zeros(answer.predicted, dtype=np.bool_)
-    places = _byte_places(answer.text)
+    places = byte_places(answer.text)
     for first, last in spans:
         low, high = places[first], places[last]
         if high > low:
@@ -82,7 +82,7 @@ def tokens_of(answer: ForcedAnswer, spans: Sequence[Span]) -> NDArray[np.bool_]:
     return hit
 
 
-def _byte_places(text: str) -> NDArray[np.int64]:
+def byte_places(text: str) -> NDArray[np.int64]:
     """The byte in UTF-8 at which each character begins, and the number of bytes."""
     points = np.frombuffer(text.encode("utf-32-le"), dtype="<u4")
     sizes = 1 + (points >= 0x80) + (points >= 0x800) + (points >= 0x10000)

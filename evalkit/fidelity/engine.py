@@ -192,6 +192,13 @@ class LogProbs:
                 place = upto
         return found
 
+    def pieces(self, tokens: Sequence[int]) -> list[str]:
+        """The text of each token; what is no whole character is replaced. Special tokens have none."""
+        import numpy as np
+
+        content = Content({"do": "pieces"}, {"tokens": np.asarray(tokens, dtype="<i4")})
+        return [str(piece) for piece in self._ask(content).head["pieces"]]
+
     def top(self, forced: Forced, count: int) -> Computed:
         """The `count` likeliest tokens of every row."""
         return self._score(forced, {"top": count}, None)

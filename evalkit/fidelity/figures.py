@@ -11,7 +11,7 @@ error everywhere and, for up to 20 values, than a BCa bootstrap. All cover less 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -30,7 +30,9 @@ class AnswerFigures:
     `change` is in nats per token, `kept` how many tokens greedy decoding repeats before it leaves (None: all
     of `tokens`). `final_flip` is the leaving chance over the tokens of the final answer, None where the rule
     has found none; `any_flip` that over all tokens. `by_class` holds (mean KL, agreement, mean change,
-    tokens) of the kinds of token that the answer has.
+    tokens) of the kinds of token that the answer has. `noise` is the share of tokens at which the reference's
+    likeliest is not the one that it had generated (None where the run counted other tokens), `right` the
+    answer's score (None without one).
     """
 
     benchmark: str
@@ -45,6 +47,8 @@ class AnswerFigures:
     final_flip: float | None
     any_flip: float
     by_class: Mapping[TokenClass, tuple[float, float, float, int]]
+    noise: float | None = None
+    right: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +68,9 @@ class BenchmarkFidelity:
     `whole`: the share of answers that greedy decoding would repeat to their end. `median_kept`: the median
     number of tokens before it leaves (Kaplan and Meier's, as an answer that it never leaves says only "more
     than that"); None where more than half are never left. `final_flip`: the mean chance that the final answer
-    flips; None without one.
+    flips; None without one. `lost`: the same where the chance counts for right answers only, and 0 for the
+    others. `noise`: the mean share of tokens at which the reference, read here, would not go on as it had
+    generated.
     """
 
     means: Means
@@ -72,6 +78,8 @@ class BenchmarkFidelity:
     median_kept: float | None
     final_flip: Estimate | None
     by_class: Mapping[TokenClass, Means]
+    lost: Estimate | None = None
+    noise: Estimate | None = None
     answers: tuple[AnswerFigures, ...] = field(repr=False, default=())
 
 
@@ -80,6 +88,8 @@ def answer_figures(
     figures: TokenFigures,
     classes: Mapping[TokenClass, np.ndarray],
     final: np.ndarray | None,
+    noise: float | None = None,
+    right: float | None = None,
 ) -> AnswerFigures:
     """An answer's figures.
 
@@ -87,6 +97,7 @@ def answer_figures(
         name: benchmark, key, sample and group.
         classes: which tokens are of which kind.
         final: which tokens are the final answer's; None where there is none.
+        noise, right: as of `AnswerFigures`.
     """
     benchmark, key, sample, group = name
     found: dict[TokenClass, tuple[float, float, float, int]] = {}
@@ -112,6 +123,8 @@ def answer_figures(
         final_flip=leaving_chance(figures.change[final]) if final is not None and final.any() else None,
         any_flip=leaving_chance(figures.change),
         by_class=found,
+        noise=noise,
+        right=right,
     )
 
 
@@ -119,6 +132,12 @@ def benchmark_fidelity(answers: Sequence[AnswerFigures]) -> BenchmarkFidelity:
     """The means of one file's answers to one benchmark; at least one."""
     groups = [answer.group for answer in answers]
     flips = [(answer.final_flip, answer.group) for answer in answers if answer.final_flip is not None]
+    lost = [
+        (answer.final_flip * answer.right, answer.group)
+        for answer in answers
+        if answer.final_flip is not None and answer.right is not None
+    ]
+    noise = [(answer.noise, answer.group) for answer in answers if answer.noise is not None]
     by_class: dict[TokenClass, Means] = {}
     for kind in CLASSES:
         some = [(answer.by_class[kind], answer.group) for answer in answers if kind in answer.by_class]
@@ -128,12 +147,19 @@ def benchmark_fidelity(answers: Sequence[AnswerFigures]) -> BenchmarkFidelity:
         means=_means([(a.kl, a.agreement, a.change, a.tokens) for a in answers], groups),
         whole=mean_estimate([float(answer.kept is None) for answer in answers], groups),
         median_kept=median_kept(answers),
-        final_flip=mean_estimate([flip for flip, _ in flips], [group for _, group in flips])
-        if flips
-        else None,
+        final_flip=_of_pairs(mean_estimate, flips),
         by_class=by_class,
+        lost=_of_pairs(mean_estimate, lost),
+        noise=_within(known) if (known := _of_pairs(positive_estimate, noise)) else None,
         answers=tuple(answers),
     )
+
+
+def _of_pairs(
+    estimate: Callable[[list[float], list[str]], Estimate], pairs: Sequence[tuple[float, str]]
+) -> Estimate | None:
+    """The estimate of values with their clusters; None if there are none."""
+    return estimate([value for value, _ in pairs], [group for _, group in pairs]) if pairs else None
 
 
 def _means(rows: Sequence[tuple[float, float, float, int]], groups: Sequence[str]) -> Means:
@@ -153,6 +179,21 @@ def average_means(parts: Sequence[BenchmarkFidelity]) -> Means:
         change=average_estimate([part.means.change for part in parts]),
         tokens=sum(part.means.tokens for part in parts),
     )
+
+
+def excess(agreement: Estimate, noise: Estimate) -> Estimate:
+    """How much more often a file goes on otherwise than the reference does itself: (1 - agreement) - noise.
+
+    The limits come from both parts' own (method of variance estimates recovery: Zou & Donner 2008, Stat. Med.
+    27: 1693-1702), as if they were independent: near-ties move both the same way, so they are too wide
+    rather than too narrow.
+    """
+    value = (1 - agreement.value) - noise.value
+    low = value - math.hypot(agreement.high - agreement.value, noise.high - noise.value)
+    high = value + math.hypot(agreement.value - agreement.low, noise.value - noise.low)
+    known = agreement.error is not None and noise.error is not None
+    error = math.hypot(agreement.error or 0.0, noise.error or 0.0) if known else None
+    return Estimate(value, error, max(-1.0, low), min(1.0, high), agreement.n, agreement.clusters)
 
 
 def _within(found: Estimate) -> Estimate:

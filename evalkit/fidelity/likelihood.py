@@ -68,7 +68,7 @@ class Likelihoods:
 
 @dataclass(frozen=True, slots=True)
 class FileLikelihoods:
-    """One file's figures by benchmark. `seconds` are those of all its items, in all sessions."""
+    """One file's figures by benchmark (`kind_of`). `seconds` are those of all its items, in all sessions."""
 
     name: str
     sha256: str
@@ -112,7 +112,7 @@ def score_options(
         run: whose prompts are asked; `reference` is the file that made it, and tokenizes them.
         headers: of files of the reference's vocabulary.
         out: the folder below which what was computed is kept.
-        limit, benchmarks: as of `make_plan`.
+        limit: items with options per benchmark at most; benchmarks: as of `make_plan`.
 
     Raises:
         UserError: no item has options, or a prompt is not what the run recorded.
@@ -145,29 +145,40 @@ def score_options(
     return OptionScores(folder, run.info.run_id, tuple(found))
 
 
+def options_of(item: Item) -> tuple[str, ...]:
+    """What may be answered to an item, where that is a closed set that the right answer is in; else none."""
+    options = ("yes", "no") if item.gold_kind == "yes_no" else tuple(item.choices)
+    return options if item.gold in options else ()
+
+
+def kind_of(item: Item) -> str:
+    """What its figures stand under: its benchmark; apart, the yes/no questions among a benchmark's others."""
+    return f"{item.benchmark}, yes/no" if item.gold_kind == "yes_no" else item.benchmark
+
+
 def _cases(
     run: Run, reference: ReferenceFile, log: Path, limit: int | None, benchmarks: Sequence[str]
 ) -> list[_Case]:
     some = [
         item
-        for items in chosen_items(run, limit, benchmarks).values()
-        for item in items
-        if item.gold in item.choices and item.samples
+        for items in chosen_items(run, None, benchmarks).values()
+        for item in [each for each in items if options_of(each) and each.samples][:limit]
     ]
     if not some:
         raise UserError(
-            f"{run.path}: none of its items has options to choose from: tfns and ant_finance's choices have"
+            f"{run.path}: none of its items has options to choose from: tfns, ant_finance's choices and "
+            "yes/no questions have"
         )
     samples = [item.samples[0] for item in some]
     prompts = prompt_tokens(reference, [sample.messages for sample in samples], log)
-    texts = list(dict.fromkeys(FORM.format(option) for item in some for option in item.choices))
+    texts = list(dict.fromkeys(FORM.format(option) for item in some for option in options_of(item)))
     with LogProbs(reference.header, Options(str(reference.path), 0, 1), log) as model:
         tokens = dict(zip(texts, model.tokenize(texts), strict=True))
     made = []
     for item, sample, prompt in zip(some, samples, prompts, strict=True):
         name = (item.benchmark, item.id, item.turn, sample.number)
         require_same_prompt(run, name, sample, prompt)
-        options = tuple(item.choices)
+        options = options_of(item)
         answers = tuple(
             ForcedAnswer(name, item.group, prompt, found.tokens, found.sizes, False, FORM.format(option))
             for option in options
@@ -210,7 +221,7 @@ def _figures(
     by_benchmark: dict[str, list[tuple[Item, NDArray[np.float64]]]] = {}
     for case, found in zip(cases, contents, strict=True):
         scores = np.array([content.arrays["taken"].sum() for content in found])
-        by_benchmark.setdefault(case.item.benchmark, []).append((case.item, softmax(scores)))
+        by_benchmark.setdefault(kind_of(case.item), []).append((case.item, softmax(scores)))
     own = digest == run.info.engine.weights_sha256
     return FileLikelihoods(
         name=header.path.name,
@@ -229,7 +240,7 @@ def softmax(scores: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _likelihoods(run: Run, rows: Sequence[tuple[Item, NDArray[np.float64]]], own: bool) -> Likelihoods:
     groups = [item.group for item, _ in rows]
-    places = [list(item.choices).index(item.gold) for item, _ in rows]
+    places = [options_of(item).index(item.gold) for item, _ in rows]
     right = [int(p.argmax()) == place for (_, p), place in zip(rows, places, strict=True)]
     bins = reliability([float(p.max()) for _, p in rows], right)
     benchmark = rows[0][0].benchmark

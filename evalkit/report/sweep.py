@@ -27,10 +27,11 @@ from evalkit.report.curves import (
     pareto_front,
     serving_shape,
 )
+from evalkit.report.divergence import divergence_cells, fidelity_section, is_measured, kl_cell
 from evalkit.report.looks import looks_lines, looks_section
-from evalkit.report.verdict import points, sweep_answer, verdict_sentence
+from evalkit.report.verdict import foretold_words, points, sweep_answer, verdict_sentence
 from evalkit.schema import AVERAGE, Comparison
-from evalkit.sweep.recommend import Need, every_choice, need, needed_of, steps, unfit_member
+from evalkit.sweep.recommend import Need, every_choice, foretold, need, needed_of, steps, unfit_member
 from evalkit.sweep.record import FILE, Member, Sweep, overall, to_json
 from evalkit.text import (
     change,
@@ -62,6 +63,7 @@ def report(sweep: Sweep) -> str:
         "## Benchmark by benchmark",
         *(_benchmark(sweep, name, title) for name, title in panels(sweep)),
         looks_section(sweep),
+        fidelity_section(sweep),
         _noise(sweep),
         "## How to read this",
         _reading(sweep),
@@ -77,7 +79,8 @@ def _summary(sweep: Sweep) -> str:
         return "" if measured else f"Which file fits which memory is not known: {why}."
     lines = step_lines(sweep, found, [f"**{plain(step.member.title)}**" for step in found])
     kinds = {comparison.verdict.kind for m in sweep.members if (comparison := overall(m)) is not None}
-    unresolved = " Until there is an answer, this goes by bits per weight." * (kinds == {"unresolved"})
+    by_bits = kinds == {"unresolved"} and not any(foretold(sweep, member) for member in sweep.members)
+    unresolved = " Until there is an answer, this goes by bits per weight." * by_bits
     return "\n".join(
         [
             f"Which file for which memory{_serving(sweep)} (below "
@@ -114,7 +117,7 @@ def _doubts(sweep: Sweep) -> str:
 def _losses(sweep: Sweep) -> str:
     shown = panels(sweep)
     titles = [_title(name, title) for name, title in shown]
-    rows = []
+    measured, rows = is_measured(sweep), []
     for member in sweep.members:
         decisive = overall(member)
         rows.append(
@@ -125,9 +128,11 @@ def _losses(sweep: Sweep) -> str:
                 *(percent(member.accuracy.get(name)) for name, _ in shown),
                 number_cell(_percent(member.truncated), 1, " %"),
                 bits(member),
+                *([kl_cell(member)] if measured else []),
             ]
         )
     header = ["Member", "Verdict", "Difference", *titles, "Truncated", "Bits/weight"]
+    header += ["KL, nats/token"] if measured else []
     noise = "".join(f"\n- {line}" for line in _noise_lines(sweep, plain))
     return table(header, rows, text_columns=2) + (f"\n{noise}" if noise else "")
 
@@ -322,7 +327,8 @@ def verdict_cell(sweep: Sweep, member: Member, comparison: Comparison | None) ->
         return "the reference"
     if comparison is None:
         return "not compared"
-    return verdict_sentence(comparison, sweep.margin, needed_of(sweep, member, comparison))
+    said = verdict_sentence(comparison, sweep.margin, needed_of(sweep, member, comparison))
+    return said + (foretold_words(sweep, member) if is_overall else "")
 
 
 def fronts(sweep: Sweep) -> dict[str, str]:
@@ -377,7 +383,10 @@ def sweep_csv(sweep: Sweep) -> str:
     """The table as CSV. Bytes, seconds and joules; accuracies and differences are fractions of 1."""
     best, holm = fronts(sweep), mcnemar_holm(sweep)
     rows = [
-        _member(member) | {"pareto_front": best[member.name]} | _scores(sweep, member, holm)
+        _member(member)
+        | {"pareto_front": best[member.name]}
+        | _scores(sweep, member, holm)
+        | _fidelity(sweep, member)
         for member in sweep.members
     ]
     text = io.StringIO()
@@ -425,6 +434,15 @@ def _scores(sweep: Sweep, member: Member, holm: Mapping[tuple[str, str], float |
     return cells
 
 
+def _fidelity(sweep: Sweep, member: Member) -> dict[str, object]:
+    if not is_measured(sweep):
+        return {}
+    parts, cells = member.fidelity.parts if member.fidelity else {}, dict[str, object]()
+    for name, _ in panels(sweep):
+        cells |= divergence_cells(name, parts.get(name))
+    return cells
+
+
 def _difference(found: Comparison | None) -> dict[str, object]:
     difference, flips = (found.difference, found.flips) if found else (None, None)
     return {
@@ -458,7 +476,13 @@ def sweep_terminal(sweep: Sweep, width: int) -> Group:
 def _sweep_table(sweep: Sweep, width: int) -> Table:
     wide = width >= WIDE
     columns = ["member", *(["file", "bits"] if wide else []), "peak", *(["decode tok/s"] if wide else [])]
-    columns += ["accuracy %", *(["difference"] if wide else []), "verdict"]
+    measured = wide and is_measured(sweep)
+    columns += [
+        "accuracy %",
+        *(["difference"] if wide else []),
+        *(["KL nats"] if measured else []),
+        "verdict",
+    ]
     rows = []
     first = panels(sweep)[0][0] if panels(sweep) else AVERAGE
     for member in sweep.members:
@@ -471,6 +495,7 @@ def _sweep_table(sweep: Sweep, width: int) -> Table:
             *([number_cell(speed)] if wide else []),
             percent(member.accuracy.get(first)),
             *([change(decisive.difference) if decisive else "-"] if wide else []),
+            *([kl_cell(member)] if measured else []),
             verdict_cell(sweep, member, decisive),
         ]
         rows.append(row)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from evalkit.compare.needed import SAMPLE, Needed
-from evalkit.schema import Comparison, VerdictKind
-from evalkit.sweep.recommend import needed_of, seconds_for
+from evalkit.schema import Comparison, Estimate, VerdictKind
+from evalkit.sweep.recommend import foretold, needed_of, seconds_for
 from evalkit.sweep.record import Member, Sweep, overall
-from evalkit.text import duration, tenths
+from evalkit.text import duration, percent, tenths
 
 OPEN = "no answer yet"
+NEAR = "token by token within the engine's noise"
 
 WORDS: dict[VerdictKind, str] = {
     "as_good": "as good",
@@ -105,13 +106,16 @@ def sweep_answer(
     if chosen.name == sweep.reference:
         others = [each for each in fit if overall(each) is not None]
         if others and len(open_) == len(others):
-            return f"{open_answer(sweep, open_)} Until then: {title}, the reference."
+            first = to_test_first(sweep, open_, shown)
+            return f"{open_answer(sweep, open_)} Until then: {title}, the reference.{first}"
         return f"Deploy {title}, the reference: no other is shown to be as good."
+    if foretold(sweep, chosen) == "near":
+        return near_answer(sweep, chosen, title)
     if verdict is None:
         return "No answer: no file could be compared with the reference."
     asked = f"on {verdict.difference.n:,} questions"
     if verdict.verdict.kind == "unresolved":
-        return open_answer(sweep, open_)
+        return f"{open_answer(sweep, open_)}{to_test_first(sweep, open_, shown)}"
     if verdict.verdict.kind == "worse":
         return (
             f"Every file that can be chosen is worse than the reference: {title} loses least, "
@@ -123,6 +127,46 @@ def sweep_answer(
 def _is(member: Member, kind: VerdictKind) -> bool:
     verdict = overall(member)
     return verdict is not None and verdict.verdict.kind == kind
+
+
+def near_answer(sweep: Sweep, member: Member, title: str) -> str:
+    """That a file is as good as the reference token by token, and that accuracy does not say it yet."""
+    assert member.fidelity is not None, "what is near was measured"
+    comparison, answers = overall(member), member.fidelity.overall.kl.n
+    accuracy = (
+        verdict_sentence(comparison, sweep.margin, needed_of(sweep, member, comparison))
+        if comparison
+        else OPEN
+    )
+    return f"Deploy {title}: {NEAR}, on {answers:,} of the reference's answers; on accuracy {accuracy}."
+
+
+def foretold_words(sweep: Sweep, member: Member) -> str:
+    """What fidelity says where accuracy says nothing, to go behind a verdict; "" where it says nothing."""
+    kind = foretold(sweep, member)
+    if kind == "loss":
+        return f"; to be tested first: {_flips(member)}"
+    return f"; {NEAR}" if kind == "near" else ""
+
+
+def to_test_first(sweep: Sweep, members: Sequence[Member], shown: Callable[[str], str]) -> str:
+    """Which of some members of whom accuracy says nothing yet to ask more questions first; "" if none."""
+    found = [member for member in members if foretold(sweep, member) == "loss"]
+    if not found:
+        return ""
+    most = max(found, key=lambda member: _lost(member).value)
+    others = f", then {len(found) - 1} more" if len(found) > 1 else ""
+    return f" Test {shown(most.title)} first{others}: {_flips(most)}, the margin is {points(sweep.margin)}."
+
+
+def _flips(member: Member) -> str:
+    return f"{percent(_lost(member))} points would be lost at the final answers alone"
+
+
+def _lost(member: Member) -> Estimate:
+    assert member.fidelity is not None, "what is foretold was measured"
+    assert member.fidelity.overall.lost is not None, "what is foretold was measured"
+    return member.fidelity.overall.lost
 
 
 def open_answer(sweep: Sweep, open_: Sequence[Member]) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from evalkit.compare.needed import SAMPLE, Needed, needed, size_of
+from evalkit.fidelity.figures import excess
 from evalkit.files import CONFIGS
 from evalkit.fitness import Unfit, floor_of, unfit
 from evalkit.schema import AVERAGE, Comparison, Estimate, UserError
@@ -96,7 +97,8 @@ def recommend(
     The rule, among the members that fit and are not unfit (see `evalkit.fitness`): the reference, and those
     that are as good or better, first, the fastest decode before the smaller need; then those without an
     answer yet, most bits per weight first; then the worse ones, smallest loss first; those that could not
-    be compared last.
+    be compared last. Where accuracy has no answer yet, fidelity has a say: what is within the engine's noise
+    counts as good, and what is foretold to lose more than the margin comes after the others (`foretold`).
 
     Raises:
         UserError: none fits, or of none is it known what it needs.
@@ -149,16 +151,48 @@ def _ranked(sweep: Sweep, fitting: Sequence[Need]) -> list[Need]:
 def _place(sweep: Sweep, member: Member, size: int) -> tuple[int, float, int]:
     """Where a member that needs `size` bytes stands in the rule's order."""
     comparison = overall(member)
-    kind = "as_good" if member.name == sweep.reference else comparison and comparison.verdict.kind
-    if kind in ("as_good", "better"):
+    kind = comparison and comparison.verdict.kind
+    if is_good(sweep, member):
         speed = member.cost.decode_tokens_per_second if member.cost else None
         return 0, -(speed or 0.0), size
     if kind == "unresolved":
         bits = member.weights.bits_per_weight if member.weights else None
-        return 1, -(bits or 0.0), size
+        return 2 if foretold(sweep, member) == "loss" else 1, -(bits or 0.0), size
     if comparison is not None:
-        return 2, -comparison.difference.value, size
-    return 3, 0.0, size
+        return 3, -comparison.difference.value, size
+    return 4, 0.0, size
+
+
+def is_good(sweep: Sweep, member: Member) -> bool:
+    """The reference, what is shown to be as good or better, and what is near where accuracy says nothing."""
+    comparison = overall(member)
+    return (
+        member.name == sweep.reference
+        or foretold(sweep, member) == "near"
+        or (comparison is not None and comparison.verdict.kind in ("as_good", "better"))
+    )
+
+
+def foretold(sweep: Sweep, member: Member) -> Literal["near", "loss"] | None:
+    """What fidelity says of a member of which accuracy has no verdict; else, and where it says nothing, None.
+
+    `near`: on the reference's own answers it would not put more tokens otherwise than the reference does
+    itself when they are read again, with the whole of the 95 % interval: what tells the two apart is not more
+    than what tells two runs of one file apart. That is no statement on accuracy within the margin.
+
+    `loss`: the chance that a right final answer flips is above the margin already, given the reference's text
+    before it; what becomes of the reasoning comes on top. Not all that flips is lost: it is what to test
+    first, and no verdict.
+    """
+    comparison = overall(member)
+    if member.fidelity is None or (comparison is not None and comparison.verdict.kind != "unresolved"):
+        return None
+    found = member.fidelity.overall
+    if found.lost is not None and found.lost.error is not None and found.lost.value > sweep.margin:
+        return "loss"
+    if found.noise is not None and excess(found.agreement, found.noise).high <= 0:
+        return "near"
+    return None
 
 
 def every_choice(sweep: Sweep) -> tuple[list[Member], list[Member]]:

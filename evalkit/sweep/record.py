@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from evalkit.fidelity.traces import Trace
 from evalkit.run.info import together
 from evalkit.schema import AVERAGE, Comparison, Estimate, Memory, UserError
 
@@ -87,12 +88,52 @@ class Looked:
 
 
 @dataclass(frozen=True, slots=True)
+class Divergence:
+    """How far a file's next tokens are from the reference's, on the reference's own answers.
+
+    `kl`: KL(reference ‖ file) in nats per token, a lower bound. `agreement`: the share of the `tokens` at
+    which both have the same likeliest one; `noise`: that at which the reference itself, read by the same
+    library, would not go on as it had generated. `lost`: the mean chance that a right final answer flips,
+    given the reference's text before it; 0 for wrong ones. See `evalkit.fidelity.figures`.
+    """
+
+    kl: Estimate
+    agreement: Estimate
+    noise: Estimate | None
+    lost: Estimate | None
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class MemberFidelity:
+    """A member's file against the reference's, by benchmark and on `average` (where there are several).
+
+    `answers` were put to it, in `seconds`; `top` of the reference's likeliest tokens are kept. `notes`: what
+    may mislead. `traces`: some of the answers, with what the file would have said.
+    """
+
+    parts: dict[str, Divergence]
+    library: str
+    top: int
+    answers: int
+    seconds: float
+    notes: tuple[str, ...] = ()
+    traces: tuple[Trace, ...] = ()
+
+    @property
+    def overall(self) -> Divergence:
+        """On the average, or on the only benchmark."""
+        return self.parts.get(AVERAGE) or next(iter(self.parts.values()))
+
+
+@dataclass(frozen=True, slots=True)
 class Member:
     """One member. `accuracy` holds an estimate per benchmark and `average`; a failed member has a `reason`.
 
     `comparisons` is empty for the reference itself. `run_dir` is relative to the sweep's folder. `constants`:
     by benchmark, what the best constant answer gets (see `evalkit.fitness`); empty in older records. With
-    `looks` there, limits, p-values and verdicts of `comparisons` hold wherever the member stopped.
+    `looks` there, limits, p-values and verdicts of `comparisons` hold wherever the member stopped. `fidelity`
+    is None where there is nothing to measure (the reference itself), or it was not.
     """
 
     name: str
@@ -107,6 +148,7 @@ class Member:
     comparisons: tuple[Comparison, ...] = ()
     constants: dict[str, float] = field(default_factory=dict)
     looks: tuple[Looked, ...] = ()
+    fidelity: MemberFidelity | None = None
 
     def compared(self, benchmark: str) -> Comparison | None:
         """The comparison with the reference on `benchmark` (or `average`)."""
@@ -175,6 +217,8 @@ def read_sweep(path: Path) -> Sweep:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise UserError(f"{file} is not a sweep's record: {where}: {first['msg']}") from error
+    if any(member.fidelity and not member.fidelity.parts for member in sweep.members):
+        raise UserError(f"{file} is not a sweep's record: a fidelity without a benchmark")
     if sweep.schema != SCHEMA:
         raise UserError(f"{file} has schema {sweep.schema}; this version reads {SCHEMA}: run the sweep again")
     return sweep

@@ -18,7 +18,16 @@ from evalkit.run.runner import read_run
 from evalkit.schema import AVERAGE, JUDGED, Comparison, Estimate, UserError
 from evalkit.stats.intervals import average_estimate
 from evalkit.sweep.plan import Plan, PlannedMember
-from evalkit.sweep.record import Cost, Looked, Member, NoiseFloor, Status, Sweep, Weights
+from evalkit.sweep.record import (
+    Cost,
+    Looked,
+    Member,
+    MemberFidelity,
+    NoiseFloor,
+    Status,
+    Sweep,
+    Weights,
+)
 from evalkit.sweep.sequential import PageWatch, anytime
 from evalkit.text import mapping
 
@@ -43,6 +52,17 @@ class MemberResult:
         """Of the file's tensor data; 0 where it is not known (an engine that serves no GGUF file)."""
         weights = self.engine.weights
         return (weights.gguf.bits_per_weight if weights else None) or 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Fidelities:
+    """What was measured of members' files token by token, by name, and why others were not."""
+
+    members: Mapping[str, MemberFidelity]
+    notes: tuple[str, ...] = ()
+
+
+NOTHING_MEASURED = Fidelities({})
 
 
 def highest_precision(outcomes: Sequence[MemberResult]) -> MemberResult | None:
@@ -116,12 +136,17 @@ def weights_of(engine: EngineInfo) -> Weights | None:
 
 
 def conclude(
-    plan: Plan, outcomes: Sequence[MemberResult], reference: MemberResult, noise: Mapping[str, MemberResult]
+    plan: Plan,
+    outcomes: Sequence[MemberResult],
+    reference: MemberResult,
+    noise: Mapping[str, MemberResult],
+    fidelity: Fidelities = NOTHING_MEASURED,
 ) -> Sweep:
     """The record of a finished sweep.
 
     Args:
         noise: the reference's other runs, by what was different.
+        fidelity: what was measured of members' files, token by token.
 
     Only the reference's run and one other are in memory at a time.
     """
@@ -131,7 +156,10 @@ def conclude(
     base = read_run(reference.path)
     members = [_member(outcome, reference, base, plan.folder, margin, by_judge) for outcome in outcomes]
     family = judged([member.comparisons for member in members], margin)
-    members = [replace(m, comparisons=tuple(c)) for m, c in zip(members, family, strict=True)]
+    members = [
+        replace(m, comparisons=tuple(c), fidelity=fidelity.members.get(m.name))
+        for m, c in zip(members, family, strict=True)
+    ]
     return Sweep(
         name=plan.settings.name,
         title=plan.settings.title,
@@ -142,7 +170,7 @@ def conclude(
         members=tuple(members),
         noise=tuple(_floor(what, outcome, base, margin, by_judge) for what, outcome in noise.items()),
         machine=dict(mapping(base.info.raw.get("hardware"))),
-        notes=(*_notes(reference), *(_of_judge(base) if by_judge else ())),
+        notes=(*_notes(reference), *(_of_judge(base) if by_judge else ()), *fidelity.notes),
         questions={name: size for name, size in sizes_of(base).items() if size is not None},
         source=reference.member.settings.data.source,
     )

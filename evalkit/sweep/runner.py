@@ -19,6 +19,7 @@ from evalkit.run.info import EngineInfo, engine_info
 from evalkit.run.judgements import read_ledger
 from evalkit.run.runner import execute, finished_run, load_data, read_run, wanted
 from evalkit.schema import EngineUnusable, Loaded, UserError
+from evalkit.sweep.fidelity import FidelityStage
 from evalkit.sweep.plan import Plan, PlannedMember
 from evalkit.sweep.record import Sweep
 from evalkit.sweep.results import MemberResult, conclude, highest_precision, reference_of
@@ -58,14 +59,18 @@ def _sweep(plan: Plan, runner: MemberRunner, console: Console) -> Sweep:
     if plan.judge is not None:
         check_judge(plan.judge)  # what is wrong with it shows before the first member, and not after
     disk = Disk(plan.settings, console)
-    outcomes = _run_members(plan, runner, disk, console)
-    reference = reference_of(plan.settings, outcomes)
-    noise = _run_noise(plan, reference, runner, console)
+    with FidelityStage(plan, console) as stage:
+        outcomes = _run_members(plan, runner, disk, stage, console)
+        reference = reference_of(plan.settings, outcomes)
+        noise = _run_noise(plan, reference, runner, console)
+        fidelity = stage.rest(outcomes, reference)
     disk.clear()
-    return conclude(plan, outcomes, reference, noise)
+    return conclude(plan, outcomes, reference, noise, fidelity)
 
 
-def _run_members(plan: Plan, runner: MemberRunner, disk: Disk, console: Console) -> list[MemberResult]:
+def _run_members(
+    plan: Plan, runner: MemberRunner, disk: Disk, stage: FidelityStage, console: Console
+) -> list[MemberResult]:
     """Run what is still to be run. A member that fails is an outcome with a reason, and the next one starts.
 
     Raises:
@@ -84,13 +89,18 @@ def _run_members(plan: Plan, runner: MemberRunner, disk: Disk, console: Console)
         if outcome.reason:
             console.print(f"  failed: {outcome.reason}", highlight=False, markup=False)
         outcomes[member.name] = outcome
+        stage.before_removal(outcome, list(outcomes.values()))
         disk.finished(outcome)
     return [outcomes[member.name] for member in plan.members]
 
 
 def _in_turn(plan: Plan) -> list[PlannedMember]:
-    """The members as they run: where they may stop, what they are compared with comes first."""
-    if plan.settings.stop is None:
+    """The members as they run: where they may stop, what they are compared with comes first.
+
+    It does, too, where files are removed one by one: each is held against the reference's answers before.
+    """
+    settings = plan.settings
+    if settings.stop is None and not (settings.delete_weights and settings.fidelity and settings.reference):
         return list(plan.members)
     return sorted(plan.members, key=lambda member: member.name != plan.settings.reference)
 

@@ -413,3 +413,18 @@ def test_without_the_extra(
         importlib.util, "find_spec", lambda name, *more: None if name == "llama_cpp" else find(name, *more)
     )
     assert "pip install 'evalkit[quantize,gguf]'" in _refused(capsys, str(reference_run), str(small))
+
+
+def test_yes_no_questions_are_scored_apart(tmp_path: Path, reference_run: Path, small: Path) -> None:
+    head, *rows = map(json.loads, gzip.decompress(to_bytes(read_run(reference_run))).splitlines())
+    asked = [{**row, "gold_kind": "yes_no", "gold": "yes", "choices": {}} for row in rows[:1]]
+    record = tmp_path / "asked.jsonl.gz"
+    record.write_bytes(gzip.compress("\n".join(map(json.dumps, [head, *asked])).encode() + b"\n"))
+    out = tmp_path / "out"
+    words = [str(record), str(small), f"reference={small}", f"out={out}", "threads=1"]
+    assert main(["loglikelihood", *words]) == 0
+    found = json.loads((_only(out) / "loglikelihood.json").read_text(encoding="utf-8"))
+    (benchmarks,) = [file["benchmarks"] for file in found["files"]]
+    assert list(benchmarks) == ["tfns, yes/no"]
+    (bin_,) = benchmarks["tfns, yes/no"]["bins"]
+    assert 0.5 <= bin_["confidence"] <= 1, "of two options"

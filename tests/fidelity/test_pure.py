@@ -25,6 +25,7 @@ from evalkit.fidelity.figures import (
 from evalkit.fidelity.likelihood import reliability, softmax
 from evalkit.fidelity.plan import ForcedAnswer, cuts, distinct, with_cuts
 from evalkit.fidelity.store import Store
+from evalkit.fidelity.traces import Trace, trace
 
 
 def _answer(
@@ -248,3 +249,36 @@ def test_a_store_forgets_what_a_kill_left_half_written(tmp_path: Path) -> None:
         store.append("two", Content({}, {"x": np.full(3, 3, dtype="<f8")}))
         assert store.get("two").arrays["x"].tolist() == [3, 3, 3]
     assert path.read_bytes() == whole
+
+
+def _traced(pieces: list[bytes], kl: list[float], instead: dict[int, str], ended: bool = True) -> Trace:
+    text = b"".join(pieces).decode()
+    sizes = tuple(map(len, pieces))
+    name = ("b", "1", None, 0)
+    answer = ForcedAnswer(name, "g", (1, 2), tuple(range(len(pieces))), sizes, ended, text)
+    leaves = np.array([number in instead for number in range(len(kl))])
+    said = [instead.get(number, "the same") for number in range(len(kl))]
+    return trace(answer, np.array(kl, dtype=np.float32), leaves, said, longest=20)
+
+
+def test_a_trace_marks_what_diverges_and_says_what_the_file_would_have_said() -> None:
+    found = _traced([b"It is", b" 12", b" %", b"."], [0.0, 0.7, 0.06, 0.01, 0.02], {1: " 14", 4: " So"})
+    assert (found.text, found.whole) == ("It is 12 %.", True)
+    marks = [(found.text[mark.start : mark.end], mark.instead) for mark in found.marks]
+    assert marks == [(" 12", " 14"), (" %", None), ("", " So")]
+    assert [mark.kl for mark in found.marks] == pytest.approx([0.7, 0.06, 0.02])
+
+
+def test_tokens_of_parts_of_a_character_are_one_mark() -> None:
+    raw = "涨了".encode()
+    found = _traced([raw[:2], raw[2:4], raw[4:]], [0.5, 0.5, 0.5], {1: "跌"}, ended=False)
+    spans = [(mark.start, mark.end) for mark in found.marks]
+    assert spans[0] == (0, 1)
+    assert all(one[1] <= other[0] for one, other in itertools.pairwise(spans))
+    assert spans[-1][1] == 2
+
+
+def test_a_long_answer_is_traced_to_where_its_text_is_kept() -> None:
+    found = _traced([b"0123456789"] * 3, [0.5] * 4, {2: "x", 3: "y"})
+    assert (len(found.text), found.whole) == (20, False)
+    assert [(mark.start, mark.end) for mark in found.marks] == [(0, 10), (10, 20)]

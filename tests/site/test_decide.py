@@ -8,17 +8,18 @@ from functools import partial
 import pytest
 
 from evalkit.board.board import runs_of
-from evalkit.board.compare import pairs_of
+from evalkit.board.compare import pairs_of, spans_of
 from evalkit.board.decide import Group, groups_of, labels_of, references_of, short_names
 from evalkit.board.plot import plot_of
 from evalkit.board.provenance import differences
 from evalkit.board.site import site
+from evalkit.fidelity.traces import Mark, Trace
 from evalkit.run.info import Run
 from evalkit.schema import Verdict
 from evalkit.sweep.record import Sweep, overall
 from tests.leaderboard.made import with_head, with_items
 from tests.site.material import answer, made_board, run
-from tests.sweep.ladders import tiny
+from tests.sweep.ladders import diverged, tiny
 
 
 @pytest.fixture(scope="module")
@@ -208,3 +209,57 @@ def test_a_warning_of_all_files_is_said_once(records: dict[str, Run]) -> None:
     some = {"a": with_items(next(iter(marked.values())), next(iter(marked.values())).items[:5]), **records}
     partial_ = site(made_board(some), some, [])["index.html"].decode()
     assert partial_.count("answers are not there") == 1
+
+
+def test_fidelity_of_a_sweep_is_on_the_pages_and_in_the_headline(records: dict[str, Run]) -> None:
+    sweep = only(tiny(), "unresolved", 1500)
+    board = made_board(records)
+    near = [diverged(each, 1e-4 * n, noise=0.01, alike=0.995) for n, each in enumerate(sweep.members) if n]
+    measured = replace(sweep, members=(sweep.members[0], *near))
+    (group, *_) = grouped(records, measured)
+    assert group.headline.startswith("Deploy ")
+    assert ": token by token within the engine's noise, on 40 of the reference's answers;" in group.headline
+    assert group.rows[1].words == "cannot tell yet; token by token within the engine's noise"
+    page = site(board, records, [measured])["index.html"].decode()
+    assert "noise: most bits" not in page
+    assert "0.0001 [9e-05, 0.00011]" in page
+    assert "99.5 % alike" in page
+    assert "KL" not in site(board, records, [sweep])["index.html"].decode()
+    pairs = pairs_of(grouped(records, measured))
+    assert pairs, "so that the page of pairs is made"
+    far = replace(
+        sweep, members=(sweep.members[0], *(diverged(each, 1.0, lost=0.2) for each in sweep.members[1:]))
+    )
+    assert "first, then 5 more: 20.0 [19.8, 20.2] points" in grouped(records, far)[0].headline
+
+
+def test_where_a_file_leaves_the_reference_is_shown_and_escaped(records: dict[str, Run]) -> None:
+    text = 'Up <b>3</b> & "so" on'
+    marks = (
+        Mark(3, 6, 0.6, "<script>alert(1)</script>"),
+        Mark(6, 7, 0.3, None),
+        Mark(5, 9, 0.9, "overlaps"),
+        Mark(11, 12, 0.01, "\n"),
+        Mark(len(text), len(text), 0.1, '"'),
+        Mark(90, 99, 0.1, "beyond"),
+    )
+    traced = Trace("finqa", "<i>1</i>", 2, 0, text, True, marks)
+    spans = spans_of(traced)
+    assert "".join(span.text for span in spans) == text
+    assert [span.instead for span in spans if span.instead] == ["<script>alert(1)</script>", "\n", '"']
+    assert [span.first for span in spans if span.instead] == [True, False, False]
+    assert [span.level for span in spans if span.kl] == [3, 2, 0, 1]
+    sweep = only(tiny(), "worse")
+    q4_k = diverged(sweep.member("q4_k"), 0.3)
+    assert q4_k.fidelity is not None
+    q4_k = replace(q4_k, fidelity=replace(q4_k.fidelity, traces=(traced,)), run_dir="runs/q4_k")
+    members = tuple(q4_k if each.name == "q4_k" else each for each in sweep.members)
+    board = made_board(records)
+    page = site(board, records, [replace(sweep, members=members)])["compare.html"].decode()
+    assert "alert(1)" in page
+    assert "<script>alert" not in page
+    assert "<i>1</i>" not in page
+    assert 'class="t3 left first" title="“&lt;b&gt;” → “&lt;script&gt;' in page
+    assert "“the end” → “&#34;”" in page
+    assert "→ “⏎”" in page
+    assert "beyond" not in page

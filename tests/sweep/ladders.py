@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from evalkit.schema import AVERAGE, Comparison, Estimate, Flips, Memory, Verdict
-from evalkit.sweep.record import Cost, Member, NoiseFloor, Sweep, Weights
+from evalkit.sweep.record import Cost, Divergence, Member, MemberFidelity, NoiseFloor, Sweep, Weights
 
 MARGIN = 0.02
 GIB = 2**30
@@ -213,3 +213,18 @@ def crowd(count: int = 11, title: str | None = None) -> Sweep:
         {"finqa": title or "FinQA", "tfns": "TFNS"},
         members,
     )
+
+
+def diverged(
+    each: Member, kl: float, *, noise: float = 0.01, alike: float = 0.95, lost: float = 0.0
+) -> Member:
+    """A member with such a fidelity, on both of its benchmarks and on the average; intervals are narrow."""
+    part = Divergence(
+        kl=Estimate(kl, kl / 20, 0.9 * kl, 1.1 * kl, 40, 20),
+        agreement=Estimate(alike, 0.001, alike - 0.002, alike + 0.002, 40, 20),
+        noise=Estimate(noise, 0.0005, 0.9 * noise, 1.1 * noise, 40, 20),
+        lost=Estimate(lost, 0.001, max(0.0, lost - 0.002), lost + 0.002, 40, 20),
+        tokens=4000,
+    )
+    parts = dict.fromkeys(each.accuracy, part)
+    return replace(each, fidelity=MemberFidelity(parts, "llama-cpp-python 0.0", 64, 40, 12.0))

@@ -10,13 +10,14 @@ import pytest
 
 from bench.synthetic import BUILDS, Geometry
 from evalkit.commands.recommend import main
+from evalkit.report.sweep import report
 from evalkit.schema import AVERAGE, Comparison, UserError, Verdict, VerdictKind
-from evalkit.sweep.recommend import need, recommend, steps, unfit_member
+from evalkit.sweep.recommend import foretold, need, recommend, steps, unfit_member
 from evalkit.sweep.record import Member, Sweep, to_json
 from evalkit.text import parse_size, size_text
 from evalkit.weights.memory import predicted_memory
 from tests.gguf.synthetic_headers import header_of
-from tests.sweep.ladders import GIB, MARGIN, accuracies, fin_r1, member, tiny
+from tests.sweep.ladders import GIB, MARGIN, accuracies, diverged, fin_r1, member, tiny
 
 BASE = accuracies({"finqa": 0.7, "tfns": 0.7}, {"finqa": 500, "tfns": 500})
 
@@ -389,3 +390,66 @@ def test_a_scaled_need_covers_what_is_predicted_from_the_file_itself(
     assert found is not None
     # Less: the logits of further slots. More: where compute buffers shrink or their constant grows.
     assert 0.995 * asked.total < found.bytes < 1.35 * asked.total
+
+
+def test_where_accuracy_says_nothing_a_file_within_the_noise_is_as_good(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    near = diverged(candidate("near", 5, "unresolved", decode=20.0), 1e-4, noise=0.01, alike=0.995)
+    other = candidate("other", 6, "unresolved", decode=50.0, bits=9.0)
+    sweep = sweep_of(near, other)
+    assert choice(sweep, 7) == "near"
+    assert choice(sweep, 20) == "near", "and it is faster than the reference"
+    out = recommended(tmp_path, capsys, replace(sweep, questions={"finqa": 10_000, "tfns": 10_000}))
+    assert out.splitlines()[0] == (
+        "Deploy near: token by token within the engine's noise, on 40 of the reference's answers; on "
+        "accuracy no answer yet (limit=4500 would tell)."
+    )
+    said = " ".join(out.split())
+    assert (
+        "it puts 0.5 % of the tokens of the reference's answers otherwise, the reference itself, read again"
+        in said
+    )
+    assert "1.0 %; on accuracy nothing is shown" in said
+    # The interval reaches beyond what the reference does itself: that shows nothing.
+    wider = diverged(candidate("near", 5, "unresolved", decode=20.0), 1e-4, noise=0.01, alike=0.9905)
+    assert choice(sweep_of(wider, other), 7) == "other"
+
+
+def test_a_verdict_on_accuracy_goes_before_fidelity() -> None:
+    near = diverged(candidate("near", 5, "worse", decode=20.0), 1e-4, noise=0.01, alike=0.999)
+    assert choice(sweep_of(near, candidate("open", 6, "unresolved")), 7) == "open"
+    far = diverged(candidate("far", 5, "as_good", decode=20.0), 0.9, lost=0.3)
+    assert choice(sweep_of(far, candidate("open", 6, "unresolved", bits=9.0)), 7) == "far"
+    assert [foretold(sweep_of(each), each) for each in (near, far)] == [None, None]
+
+
+def test_what_would_lose_more_than_the_margin_is_tested_first(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    far = diverged(candidate("far", 6, "unresolved", bits=9.0), 0.3, lost=0.061)
+    also = diverged(candidate("also", 5, "unresolved", bits=8.0), 0.3, lost=0.03)
+    small = diverged(candidate("small", 5, "unresolved", bits=4.0), 0.1, lost=0.019)
+    sweep = sweep_of(far, also, small)
+    assert choice(sweep, 7) == "small"
+    out = recommended(tmp_path, capsys, sweep)
+    first = (
+        "Test far first, then 1 more: 6.1 [5.9, 6.3] points would be lost at the final answers alone, the "
+        "margin is 2 points."
+    )
+    assert out.splitlines()[0].startswith("No answer yet: 1,000 questions cannot tell these files apart")
+    assert " ".join(out.split()).count(first) == 1
+    assert "no answer yet (never: too few questions); to be tested first: 6.1 [5.9, 6.3]" in report(sweep)
+    known = diverged(candidate("known", 6, "worse"), 0.3, lost=0.061)
+    assert "Test " not in recommended(tmp_path, capsys, sweep_of(known))
+
+
+def test_one_page_of_answers_foretells_nothing() -> None:
+    far = diverged(candidate("far", 6, "unresolved"), 0.3, lost=0.061)
+    assert far.fidelity is not None
+    parts = {
+        name: replace(part, lost=replace(part.lost, error=None) if part.lost else None)
+        for name, part in far.fidelity.parts.items()
+    }
+    alone = replace(far, fidelity=replace(far.fidelity, parts=parts))
+    assert (foretold(sweep_of(far), far), foretold(sweep_of(alone), alone)) == ("loss", None)
