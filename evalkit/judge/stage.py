@@ -61,13 +61,21 @@ class _Plan:
     accepted: int
 
 
-def judge_run(finished: Finished, settings: JudgeSettings, console: Console) -> None:
+def judge_run(
+    finished: Finished,
+    settings: JudgeSettings,
+    console: Console,
+    *,
+    right: Callable[[ScoredAnswer], bool] | None = None,
+) -> None:
     """Judge what the rules of a run leave open, and write judgements.jsonl and judge.json.
 
     Ended at any moment, the same call goes on: every verdict is in the cache before it counts.
 
     Args:
         console: for what is going to be asked, how far that is, and what the canaries say.
+        right: whether a rule calls an answer right. If it is given, the reasoning is checked of such answers
+            and of those that the judge calls right, and of no others.
 
     Raises:
         UserError: the judge cannot be had, or another process writes the folder.
@@ -94,6 +102,8 @@ def judge_run(finished: Finished, settings: JudgeSettings, console: Console) -> 
         audited = [check for plan in asked for check in plan.audited]
         entries += judge_checks(judge, settings, audited, audit=True)
         worth = [c for c in checks if settings.force or not _unfit(found.get(c.scored.answer.benchmark))]
+        if right is not None:
+            worth = _of_right_answers(worth, entries, right)
         entries += judge_checks(judge, settings, worth)
         summary = {
             "judge": {"name": judge.name, "identity": judge.identity},
@@ -110,6 +120,18 @@ def judge_run(finished: Finished, settings: JudgeSettings, console: Console) -> 
             _say(
                 console, f"judge stopped: {judge.stopped}; verdicts so far are kept, the same command goes on"
             )
+
+
+def _of_right_answers(
+    checks: Sequence[Check], entries: Sequence[Entry], right: Callable[[ScoredAnswer], bool]
+) -> list[Check]:
+    """Those on answers that the judge calls right, or the rule where the judge was not asked."""
+    judged = {entry.name: entry.correct for entry in entries if entry.is_answer}
+    return [
+        check
+        for check in checks
+        if (judged[name] if (name := check.scored.answer.name) in judged else right(check.scored))
+    ]
 
 
 def _unfit(found: Fitness | None) -> bool:
