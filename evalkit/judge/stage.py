@@ -82,6 +82,9 @@ def judge_run(
     """
     plans = _plans(finished, settings)
     checks = reasoning_checks(finished, settings)
+    if right is not None:
+        open_ = {check.scored.answer.name for plan in plans for check in plan.undecided}
+        checks = [each for each in checks if each.scored.answer.name in open_ or right(each.scored)]
     progress = Progress(console)
     with (
         RunFolder(finished.path, finished.settings) as folder,
@@ -103,7 +106,8 @@ def judge_run(
         entries += judge_checks(judge, settings, audited, audit=True)
         worth = [c for c in checks if settings.force or not _unfit(found.get(c.scored.answer.benchmark))]
         if right is not None:
-            worth = _of_right_answers(worth, entries, right)
+            refused = {entry.name for entry in entries if entry.is_answer and not entry.correct}
+            worth = [check for check in worth if check.scored.answer.name not in refused]
         entries += judge_checks(judge, settings, worth)
         summary = {
             "judge": {"name": judge.name, "identity": judge.identity},
@@ -120,18 +124,6 @@ def judge_run(
             _say(
                 console, f"judge stopped: {judge.stopped}; verdicts so far are kept, the same command goes on"
             )
-
-
-def _of_right_answers(
-    checks: Sequence[Check], entries: Sequence[Entry], right: Callable[[ScoredAnswer], bool]
-) -> list[Check]:
-    """Those on answers that the judge calls right, or the rule where the judge was not asked."""
-    judged = {entry.name: entry.correct for entry in entries if entry.is_answer}
-    return [
-        check
-        for check in checks
-        if (judged[name] if (name := check.scored.answer.name) in judged else right(check.scored))
-    ]
 
 
 def _unfit(found: Fitness | None) -> bool:
