@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
+from evalkit.distill.errors import WrongShare
 from evalkit.distill.manifest import Manifest, SourceFacts
 from evalkit.distill.sets import SPLITS
 from evalkit.distill.sources import CardData
-from evalkit.text import code, plain, share, table
+from evalkit.text import code, plain, share, table, tenths
 
 _HUB_LICENCES = {"MIT": "mit", "Apache-2.0": "apache-2.0", "CC BY 4.0": "cc-by-4.0"}
 
@@ -22,6 +23,8 @@ def dataset_card(manifest: Manifest, card: CardData) -> str:
         _made(manifest),
         "## Counts by source and stage",
         counts_markdown(manifest),
+        "## Wrong answers in the set for SFT, as estimated",
+        _wrong(manifest),
         "## Beside Fin-R1-Data",
         beside_the_card(manifest, card),
         "## Evaluation items",
@@ -130,6 +133,26 @@ def _questions(manifest: Manifest) -> str:
         )
         rows.append([code(name), *(f"{number:,}" for number in numbers)])
     return table(header, rows)
+
+
+def _wrong(manifest: Manifest) -> str:
+    rows = [
+        [code(name), found.by, f"{found.answers:,}", _interval(found), found.why or "-"]
+        for name, each in manifest.sources.items()
+        for found in each.wrong_in_sft
+    ]
+    header = ["Source", "Accepted by", "Answers", "Wrong, % [95 %]", "Not known because"]
+    return (
+        table(header, rows, text_columns=2)
+        + "\n\nFrom the judge's error on its canaries, and on a sample of what the rule accepted where that "
+        "was audited. Canaries are made: if the judge errs more on the teacher's own answers, more are wrong."
+    )
+
+
+def _interval(found: WrongShare) -> str:
+    if found.value is None:
+        return "-"
+    return f"{tenths(found.value)} [{tenths(found.low)}, {tenths(found.high)}]"
 
 
 def beside_the_card(manifest: Manifest, card: CardData) -> str:

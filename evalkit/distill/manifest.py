@@ -12,6 +12,7 @@ from pathlib import Path
 
 from evalkit.distill.answers import Check, reasoning_state
 from evalkit.distill.contamination import EvaluationSplit
+from evalkit.distill.errors import WrongShare
 from evalkit.distill.sets import Balance, Counts
 from evalkit.files import sha256_of
 from evalkit.run.folder import Finished
@@ -62,7 +63,11 @@ class JudgeOnSource:
 
 @dataclass(frozen=True, slots=True)
 class SourceFacts:
-    """One source. `card_records` is what Fin-R1's card counts of it, None if it is not one of the card's."""
+    """One source.
+
+    `wrong_in_sft` is of each run whose answers are in the set. `card_records` is what Fin-R1's card counts
+    of it, None if it is not one of the card's.
+    """
 
     title: str
     split: str
@@ -73,6 +78,7 @@ class SourceFacts:
     reasoning: Check
     judge: JudgeOnSource | None
     counts: Counts
+    wrong_in_sft: tuple[WrongShare, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from evalkit.distill.contamination import (
     evaluation_items,
 )
 from evalkit.distill.duplicates import duplicates
+from evalkit.distill.errors import WrongShare, wrong_shares
 from evalkit.distill.formats import write_sets
 from evalkit.distill.manifest import (
     MANIFEST,
@@ -274,6 +276,19 @@ def _manifest(
     )
 
 
+def _wrong(one: _Judged, benchmark: str, questions: Sequence[Question]) -> tuple[WrongShare, ...]:
+    """What the set holds of one run's answers to a source, and how many of these may be wrong."""
+    keys = {answer.key for answer in one.finished.records}
+    by = Counter(
+        answer.answer_check.by
+        for question in questions
+        if question.example.benchmark == benchmark
+        for answer in question.good
+        if answer.answer.key in keys
+    )
+    return wrong_shares(one.ledger, benchmark, by["rule"], by["judge"])
+
+
 def _sources(judged: Sequence[_Judged], questions: Sequence[Question]) -> dict[str, SourceFacts]:
     found: dict[str, SourceFacts] = {}
     card = card_data()
@@ -291,5 +306,6 @@ def _sources(judged: Sequence[_Judged], questions: Sequence[Question]) -> dict[s
             reasoning=worst_state([one.ledger for one in runs], name),
             judge=next((facts for one in runs if (facts := on_source(one.ledger, name))), None),
             counts=own,
+            wrong_in_sft=tuple(share for one in runs for share in _wrong(one, name, questions)),
         )
     return found

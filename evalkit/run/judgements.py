@@ -109,13 +109,15 @@ def verdict_fields(judgement: Judgement, threshold: float) -> dict[str, Any]:
 class Ledger:
     """A judged run: its answers' entries by name, what judge.json says of them, and its whole content.
 
-    `reasonings` are the entries on how answers were reached, where the judge was asked about that.
+    `reasonings` are the entries on how answers were reached, where the judge was asked about that; `every`
+    is each entry, canaries and audits among them.
     """
 
     entries: Mapping[Name, Entry]
     facts: JudgeFacts
     summary: dict[str, Any]
     reasonings: Mapping[Name, Entry] = field(default_factory=dict)
+    every: Sequence[Entry] = ()
 
     def shows(self, benchmark: str) -> bool:
         """Whether scores under `judged` are shown: the judge decided something, and is fit or forced."""
@@ -167,7 +169,8 @@ def read_ledger(folder: Path) -> Ledger | None:
     except (OSError, ValidationError) as error:
         raise UserError(f"{folder}: {JUDGEMENTS} or {SUMMARY} cannot be read: {again}") from error
     answers = {entry.name: entry for entry in entries if entry.is_answer}
-    return Ledger(answers, facts, summary, {entry.name: entry for entry in entries if entry.is_reasoning})
+    reasonings = {entry.name: entry for entry in entries if entry.is_reasoning}
+    return Ledger(answers, facts, summary, reasonings, entries)
 
 
 def totals(entries: Sequence[Entry]) -> dict[str, Any]:
