@@ -19,7 +19,7 @@ from evalkit.distill.answers import TeacherAnswer, Verdict
 from evalkit.distill.contamination import REMOVED, Contamination
 from evalkit.distill.duplicates import Duplicate
 from evalkit.judge.judge import language_of
-from evalkit.schema import Example, TextGold, UserError, gold_text, rank
+from evalkit.schema import Example, TextGold, UserError, gold_text, is_cut_off, rank
 
 Split = Literal["train", "validation"]
 SPLITS: tuple[Split, ...] = ("train", "validation")
@@ -47,9 +47,14 @@ class Question:
 
     @property
     def wrong(self) -> tuple[TeacherAnswer, ...]:
-        """Its whole answers that are wrong, each text once: the other half of a pair of preferences."""
-        whole = (each for each in self.answers if each.answer_check.good is False and each.final)
-        return _distinct(each for each in whole if each.answer.finish_reason != "length")
+        """Its whole answers that are wrong, each text once: the other half of a pair of preferences.
+
+        With reasoning, as the good ones have: or else what is preferred is to reason, and not to be right.
+        """
+        whole = (
+            each for each in self.answers if each.answer_check.good is False and each.thinking and each.final
+        )
+        return _distinct(each for each in whole if not is_cut_off(each.answer.finish_reason))
 
     @property
     def pairs(self) -> list[tuple[TeacherAnswer, TeacherAnswer]]:

@@ -255,6 +255,14 @@ def test_right_and_wrong_answers_of_one_question_are_pairs(tmp_path: Path) -> No
         assert row["rejected_why"].startswith("financial: ")
 
 
+def test_a_wrong_answer_without_reasoning_is_no_half_of_a_pair(tmp_path: Path) -> None:
+    run = teacher_run(tmp_path, [lambda example, _: thought(example), lambda example, _: wrong(example, "")])
+    assert distill(str(run), f"out={tmp_path / 'set'}", APART, "unjudged=true") == 0
+    counts = read_manifest(tmp_path / "set").sources["finqa"].counts
+    assert sum(counts.pairs.values()) == 0
+    assert counts.answer_wrong == 16
+
+
 def test_two_runs_are_two_teachers_of_the_same_questions(tmp_path: Path) -> None:
     good = teacher_run(tmp_path / "a", lambda example, _: thought(example), name="good")
     bad = teacher_run(tmp_path / "b", _wrong, name="bad")
