@@ -148,6 +148,8 @@ def _are_runs(places: Sequence[str], rest: Sequence[str]) -> bool:
         raise UserError(
             "distill: give the folder of a finished run, or a model: evalkit distill RUN_DIR out=DIR"
         )
+    if records := [place for place in places if place.endswith(".jsonl.gz")]:
+        raise UserError(f"distill: {printable(records[0])} is a record: give the folder of its run")
     return all(_is_run(place) for place in places)
 
 

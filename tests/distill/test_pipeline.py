@@ -298,6 +298,7 @@ def test_a_model_is_asked_first_under_its_own_protocol(
         (["RUN", "against=finq"], "Did you mean finqa?"),
         (["RUN", "against_data=moon"], "write hub, local or sample"),
         (["smollm2-135m"], "name the sources: benchmark=A,B split=train"),
+        (["record.jsonl.gz"], "is a record: give the folder of its run"),
         (["sources", "limit=3"], "takes json=true only"),
     ],
 )
