@@ -19,6 +19,7 @@ COMMANDS = {
         "agreement with hand labels, hostile outputs, speed: scoring check|metamorphic|fuzz|speed",
     ),
     "rewards": ("rewards", "reward functions for training: completions per second beside the bare rule"),
+    "contamination": ("contamination", "planted evaluation items: how many distill finds"),
     "statistics": ("statistics", "coverage and false verdicts, by simulation: statistics simulate|judge"),
     "sequential": ("sequential", "whether verdicts hold when one looks after every page, and what they take"),
     "noise": ("noise", "how often the same question gets another answer, by slots and after a kill"),
@@ -33,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code (2: wrong request)."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     if not given or given[0] in ("-h", "--help"):
-        lines = (f"  {name:<12}{what}" for name, (_, what) in COMMANDS.items())
+        lines = (f"  {name:<15}{what}" for name, (_, what) in COMMANDS.items())
         print("usage: python -m bench COMMAND [KEY=VALUE ...]", "", *lines, sep="\n")
         return 0
     try:

@@ -34,6 +34,7 @@ COMMANDS = {
     "view": "the answers of runs in the browser: view [RUN...]",
     "verify": "whether a run's answers, data, weights and record are what they were: verify RUN_DIR",
     "score": "score a run again, without an engine: score RUN_DIR",
+    "distill": "a teacher's answers, filtered twice, as training sets: distill RUN_DIR out=DIR",
     "import": "logs of other harnesses, to score them here: import FORMAT FILE... OUT.jsonl",
     "judge": "an LLM judge and how wrong it is: judge run|calibrate|pairwise|label RUN_DIR",
     "fit": "which of the known files a machine's memory holds, before any download: fit 16GiB",

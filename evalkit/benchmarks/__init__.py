@@ -115,6 +115,20 @@ def load(
     return Loaded(examples, {**origin, **tally.counts(), **selection, "prompt": prompt, **before})
 
 
+def with_split(settings: BenchmarkSettings, split: str) -> BenchmarkSettings:
+    """The benchmark on another of its splits; where its module says what a train split is, on that.
+
+    The counts that its config states are those of the split there, and are not checked on another one.
+    """
+    if split == settings.split:
+        return settings
+    benchmark = extensions.load("benchmarks", settings.module)
+    train: Mapping[str, str] = getattr(benchmark, "TRAIN", None) or {}
+    update = train if train.get("split") == split else {"split": split}
+    hub = settings.hub.model_copy(update={"rows": None, "counts": {}}) if settings.hub else None
+    return settings.model_copy(update={**update, "hub": hub, "records": None, "items": None})
+
+
 def _with_shots(
     examples: list[Example], benchmark: Benchmark, settings: BenchmarkSettings, data: DataSettings
 ) -> tuple[list[Example], dict[str, Any]]:
@@ -129,8 +143,7 @@ def _with_shots(
         raise UserError(
             f"{key}={count}: {settings.title} has no train split to take them from: leave it out, or {key}=0"
         )
-    hub = settings.hub.model_copy(update={"rows": None, "counts": {}}) if settings.hub else None
-    of_train = settings.model_copy(update={**train, "hub": hub})
+    of_train = with_split(settings, train["split"])
     same_group = bool(getattr(benchmark, "SAME_GROUP", False))
     try:
         stream = open_source(of_train, data)

@@ -395,7 +395,7 @@ def judge_checks(
 
 def reasoning_summary(entries: Sequence[Entry], mode: Reasoning | None) -> dict[str, Any] | None:
     """One benchmark's part of judge.json: how many outputs passed, and each criterion; None if unchecked."""
-    checked = [entry for entry in entries if entry.task.startswith("reasoning") and entry.canary is None]
+    checked = [entry for entry in entries if entry.is_reasoning]
     if mode is None or not checked:
         return None
     decided = [entry for entry in checked if entry.score is not None]

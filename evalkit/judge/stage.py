@@ -61,19 +61,30 @@ class _Plan:
     accepted: int
 
 
-def judge_run(finished: Finished, settings: JudgeSettings, console: Console) -> None:
+def judge_run(
+    finished: Finished,
+    settings: JudgeSettings,
+    console: Console,
+    *,
+    right: Callable[[ScoredAnswer], bool] | None = None,
+) -> None:
     """Judge what the rules of a run leave open, and write judgements.jsonl and judge.json.
 
     Ended at any moment, the same call goes on: every verdict is in the cache before it counts.
 
     Args:
         console: for what is going to be asked, how far that is, and what the canaries say.
+        right: whether a rule calls an answer right. If it is given, the reasoning is checked of such answers
+            and of those that the judge calls right, and of no others.
 
     Raises:
         UserError: the judge cannot be had, or another process writes the folder.
     """
     plans = _plans(finished, settings)
     checks = reasoning_checks(finished, settings)
+    if right is not None:
+        open_ = {check.scored.answer.name for plan in plans for check in plan.undecided}
+        checks = [each for each in checks if each.scored.answer.name in open_ or right(each.scored)]
     progress = Progress(console)
     with (
         RunFolder(finished.path, finished.settings) as folder,
@@ -94,6 +105,9 @@ def judge_run(finished: Finished, settings: JudgeSettings, console: Console) -> 
         audited = [check for plan in asked for check in plan.audited]
         entries += judge_checks(judge, settings, audited, audit=True)
         worth = [c for c in checks if settings.force or not _unfit(found.get(c.scored.answer.benchmark))]
+        if right is not None:
+            refused = {entry.name for entry in entries if entry.is_answer and not entry.correct}
+            worth = [check for check in worth if check.scored.answer.name not in refused]
         entries += judge_checks(judge, settings, worth)
         summary = {
             "judge": {"name": judge.name, "identity": judge.identity},

@@ -85,6 +85,24 @@ def check_overlap(asked: Sequence[EvaluatedExample], training: Iterable[str], n:
     return best
 
 
+def of_records(
+    asked: Sequence[EvaluatedExample], training: Iterable[str], n: int = N
+) -> Iterator[tuple[int, Match] | None]:
+    """For each training record the evaluated example that it has the most of, by its place in `asked`.
+
+    None for a record that has nothing of any. The other way round from `check_overlap`: this says which
+    records to take out of a training set, that one which examples a set has spoilt.
+    """
+    wanted = _Wanted(asked, n)
+    for record, text in enumerate(training, start=1):
+        best: tuple[int, Match] | None = None
+        for example, level, part in _found(wanted, words_of(text)):
+            match = Match(level, part, record)
+            if best is None or match.rank > best[1].rank:
+                best = example, match
+        yield best
+
+
 class _Wanted:
     """The examples' questions and pages, each distinct text indexed once under a number."""
 

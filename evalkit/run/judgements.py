@@ -79,6 +79,11 @@ class Entry:
         return self.canary is None and not self.audit and not self.task.startswith("reasoning")
 
     @property
+    def is_reasoning(self) -> bool:
+        """Whether it is a verdict on how an answer was reached."""
+        return self.canary is None and self.task.startswith("reasoning")
+
+    @property
     def name(self) -> Name:
         return (self.benchmark, self.id, self.turn, self.sample)
 
@@ -102,11 +107,17 @@ def verdict_fields(judgement: Judgement, threshold: float) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
-    """A judged run: its answers' entries by name, what judge.json says of them, and its whole content."""
+    """A judged run: its answers' entries by name, what judge.json says of them, and its whole content.
+
+    `reasonings` are the entries on how answers were reached, where the judge was asked about that; `every`
+    is each entry, canaries and audits among them.
+    """
 
     entries: Mapping[Name, Entry]
     facts: JudgeFacts
     summary: dict[str, Any]
+    reasonings: Mapping[Name, Entry] = field(default_factory=dict)
+    every: Sequence[Entry] = ()
 
     def shows(self, benchmark: str) -> bool:
         """Whether scores under `judged` are shown: the judge decided something, and is fit or forced."""
@@ -157,7 +168,9 @@ def read_ledger(folder: Path) -> Ledger | None:
         facts = TypeAdapter(JudgeFacts).validate_python(summary)
     except (OSError, ValidationError) as error:
         raise UserError(f"{folder}: {JUDGEMENTS} or {SUMMARY} cannot be read: {again}") from error
-    return Ledger({entry.name: entry for entry in entries if entry.is_answer}, facts, summary)
+    answers = {entry.name: entry for entry in entries if entry.is_answer}
+    reasonings = {entry.name: entry for entry in entries if entry.is_reasoning}
+    return Ledger(answers, facts, summary, reasonings, entries)
 
 
 def totals(entries: Sequence[Entry]) -> dict[str, Any]:

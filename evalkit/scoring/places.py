@@ -180,6 +180,21 @@ def echoes(output: Output) -> bool:
     return any(in_prompt(said, output.prompt) for said in (" ".join(lines[-1:]), " ".join(lines[-3:])))
 
 
+def in_echoed_box(output: Output, answer: FinalAnswer) -> bool:
+    """Whether an answer is read out of a box of the prompt's own, which the output only repeats.
+
+    Such a box is no answer, and the line that it stands in is none either.
+    """
+    part = answer_part(output.text) if output.prompt else None
+    if part is None:
+        return False
+    first, last = (place - part.offset for place in answer.span)
+    return any(
+        outer < last and first < end and quoted(part.text, outer, end, output.prompt)
+        for _, end, outer, _ in boxes(part.text)
+    )
+
+
 def _next_question(text: str, prompt: str) -> int:
     """Where the text goes on with a question that is not the prompt's, after an answer; else its end."""
     end = len(text)

@@ -20,6 +20,7 @@ from evalkit.run.named import run_overrides
 from evalkit.run.runner import check
 from evalkit.stats.paired import required_items
 from evalkit.sweep.plan import plan
+from tests.distill.helpers import APART, teacher_run
 from tests.e2e.conftest import evalkit, records
 from tests.judge.runs import free_text_run
 from tests.readme import table, with_table
@@ -98,6 +99,10 @@ def test_commands_that_can_run_here_run(
         words += ["judge.canaries=1"] if words[1] == "run" else ["n=1"]
         for folder in ("RUN_A", "RUN_B") if words[1] == "pairwise" else ():
             shutil.move(free_text_run(tmp_path / "made" / folder, folder), tmp_path / folder)
+    if words[0] == "distill" and "RUN_DIR" in words:
+        shutil.rmtree(tmp_path / "RUN_DIR")
+        shutil.move(teacher_run(tmp_path / "taught"), tmp_path / "RUN_DIR")
+        words = [word for word in words if not word.startswith("judge")] + [APART, "unjudged=true"]
     if words[0] == "statistics":
         words += ["repeats=100"]
     if words[0] in ("fidelity", "loglikelihood", "perplexity"):

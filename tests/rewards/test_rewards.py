@@ -127,6 +127,25 @@ def test_the_rule_knows_the_prompt(as_messages: bool) -> None:
     assert outcomes["outcome"] == ["echo"]
 
 
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "The margin of last year was \\boxed{12.5}. What was it this year?",
+        "What was the margin this year?\nWrite the number like this: \\boxed{12.5}",
+    ],
+)
+def test_a_prompts_own_box_is_no_answer_until_it_is_given(prompt: str) -> None:
+    gold = ['{"kind": "number", "value": 12.5}'] * 4
+    repeated = prompt.splitlines()[-1] if "\n" in prompt else prompt
+    said = [
+        repeated,
+        f"<think>So be it.</think>{repeated}",
+        "\\boxed{12.5}",
+        f"{repeated}\nIt is \\boxed{{12.5}}.",
+    ]
+    assert accuracy_reward(said, gold, prompts=[prompt] * 4) == [0.0, 0.0, 1.0, 1.0]
+
+
 def test_a_question_of_the_row_is_used_where_gold_has_none() -> None:
     size, signed = "by how much did rent decline?", "what was the change in rent?"
     gold = [gold_json(NumberGold(-5.0))] * 2

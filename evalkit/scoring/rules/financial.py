@@ -57,7 +57,7 @@ from evalkit.scoring.agreement import agreement
 from evalkit.scoring.answer import label_answer
 from evalkit.scoring.choices import choice_answer
 from evalkit.scoring.number_answer import number_answer
-from evalkit.scoring.places import FinalAnswer, abstains, echoes, unfinished
+from evalkit.scoring.places import FinalAnswer, abstains, echoes, in_echoed_box, unfinished
 from evalkit.scoring.rules import tatqa_em
 from evalkit.scoring.yes_no import yes_no_answer
 
@@ -84,6 +84,8 @@ def score(output: Output, gold: Gold) -> Score | None:
 def _number(output: Output, gold: NumberGold) -> Score:
     found = number_answer(output, gold.question)
     if found is None:
+        return _missing(output)
+    if found.answer.how != "box" and in_echoed_box(output, found.answer):
         return _missing(output)
     if found.quantity is None:
         if found.answer.how == "tail":
