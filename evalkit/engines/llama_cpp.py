@@ -24,6 +24,7 @@ from pydantic import BeforeValidator, Field
 
 from evalkit.config.checks import Immaterial, Seconds, Whole
 from evalkit.config.settings import ModelSettings
+from evalkit.engines import Heard
 from evalkit.engines.child import ChildEngine, ChildServer, Launch, given_template, require_template
 from evalkit.engines.client import as_json
 from evalkit.engines.llama_options import (
@@ -40,6 +41,9 @@ from evalkit.schema import Completion, EngineUnusable, GenerationSettings, Messa
 from evalkit.spawn import child_command, usable_cores
 from evalkit.weights.fetch import Weights
 from evalkit.weights.gguf import GGUFHeader
+
+DEPLOYED_PORT = 8080
+"""llama-server's own default, for command lines that people are given."""
 
 _CONTEXT_STEP = 256  # llama.cpp pads the KV cache to this many tokens
 _WATCHDOG = child_command("evalkit.children.watchdog")
@@ -105,7 +109,8 @@ class LlamaCpp(ChildEngine):
 
     Args:
         sha256: of the GGUF file; provenance: what run.json says of it; header: its own.
-        template: the Jinja source of the chat template in force; template_given: it is not the file's own.
+        template: the Jinja source of the chat template in force; template_given: it is not the file's own;
+            template_file: where it was read then.
         max_tokens: the longest answer, in tokens, that the context must have room for.
         backend: how it is served.
         binary: a llama-server executable; None: the xllamacpp wheel.
@@ -121,6 +126,7 @@ class LlamaCpp(ChildEngine):
         header: GGUFHeader,
         template: str,
         template_given: bool,
+        template_file: str | None = None,
         max_tokens: int,
         backend: Settings,
         binary: str | None,
@@ -135,6 +141,7 @@ class LlamaCpp(ChildEngine):
         self._max_tokens = max_tokens
         self._backend = backend
         self._binary = binary
+        self._template_file = template_file
         self._options = ServerOptions(
             model=str(weights),
             slots=self.slots,
@@ -252,8 +259,16 @@ class LlamaCpp(ChildEngine):
     async def complete(
         self, messages: Sequence[Message], sampling: GenerationSettings, slot: int
     ) -> Completion:
-        more = {
-            "id_slot": slot,
+        return await self._chat(messages, sampling, {"id_slot": slot, **self._beyond(sampling)})
+
+    async def stream(
+        self, messages: Sequence[Message], sampling: GenerationSettings, heard: Heard
+    ) -> Completion:
+        return await self._chat(messages, sampling, self._beyond(sampling), heard)
+
+    def _beyond(self, sampling: GenerationSettings) -> dict[str, Any]:
+        """What a request says beyond OpenAI's protocol."""
+        return {
             "cache_prompt": True,
             "top_k": sampling.top_k,
             "min_p": sampling.min_p,
@@ -268,7 +283,12 @@ class LlamaCpp(ChildEngine):
             "top_n_sigma": -1.0,
             "reasoning_format": "none",  # <think> stays in the text, where scoring looks for it
         }
-        return await self._chat(messages, sampling, more)
+
+    def server_command(self) -> list[str]:
+        words = [*arguments(self._options, DEPLOYED_PORT), *deployment_arguments(self._backend)]
+        if self._template_file:
+            words += ["--chat-template-file", self._template_file]
+        return [self._binary or "llama-server", *words]
 
     async def probe(self) -> Speed | None:
         return await measure_speed(self._options.context, self._plain_tokens, self._trial)
@@ -324,6 +344,7 @@ def open_engine(model: ModelSettings, backend: Settings, max_tokens: int, log: P
         header=header,
         template=require_template(given or header.chat_template, weights.path.name),
         template_given=bool(given),
+        template_file=model.chat_template,
         max_tokens=max_tokens,
         backend=backend,
         binary=binary,
