@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from evalkit.behaviour import Behaviour
 from evalkit.schema import AVERAGE, Comparison, Estimate, Memory, UserError
 
 SCHEMA = 1
@@ -87,6 +88,7 @@ class Member:
     `comparisons` is empty for the reference itself. `run_dir` is relative to the sweep's folder. `constants`:
     by benchmark, what the best constant answer gets (see `evalkit.fitness`); empty in older records. With
     `looks` there, limits, p-values and verdicts of `comparisons` hold wherever the member stopped.
+    `behaviours`: how it answers beside the reference on the same examples; empty in older records.
     """
 
     name: str
@@ -101,6 +103,7 @@ class Member:
     comparisons: tuple[Comparison, ...] = ()
     constants: dict[str, float] = field(default_factory=dict)
     looks: tuple[Looked, ...] = ()
+    behaviours: tuple[Behaviour, ...] = ()
 
     def compared(self, benchmark: str) -> Comparison | None:
         """The comparison with the reference on `benchmark` (or `average`)."""
