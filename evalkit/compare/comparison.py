@@ -232,7 +232,12 @@ def other_differences(candidate: Run, reference: Run) -> list[tuple[str, object,
         (name, attrgetter(place)(reference.info), attrgetter(place)(candidate.info))
         for name, place in _WHAT_ELSE.items()
     ]
-    return [each for each in values if each[1] != each[2]]
+    depths = [
+        (f"depth of {name}", theirs.depth or 0, ours.depth or 0)
+        for name, theirs in reference.info.benchmarks.items()
+        if (ours := candidate.info.benchmarks.get(name)) is not None
+    ]
+    return [each for each in [*values, *depths] if each[1] != each[2]]
 
 
 def graded_pairs(paired: PairedBenchmark) -> list[tuple[GradedAnswer, GradedAnswer]]:

@@ -93,6 +93,7 @@ class BenchmarkInfo:
     history: Text | None = None
     prompt: Text | None = None
     shots: Count = 0
+    depth: Count | None = None
 
 
 @dataclass(frozen=True, slots=True)
