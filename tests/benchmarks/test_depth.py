@@ -116,9 +116,9 @@ def test_it_is_part_of_a_run() -> None:
 def test_the_sample_of_tatqa() -> None:
     words = ["+model=smollm2-135m", "data=sample", "benchmark=tatqa"]
     plain, deep = (
-        load_data(run_settings([*words, *more]))["tatqa"] for more in ([], ["benchmark.tatqa.depth=250"])
+        load_data(run_settings([*words, *more]))["tatqa"] for more in ([], ["benchmark.tatqa.depth=190"])
     )
-    assert deep.provenance["depth"] == {"tokens": 250, "characters_a_token": CHARACTERS}
+    assert deep.provenance["depth"] == {"tokens": 190, "characters_a_token": CHARACTERS}
     assert [unpadded(user(each)) for each in deep.examples] == [user(each) for each in plain.examples]
     assert any(user(a) != user(b) for a, b in zip(deep.examples, plain.examples, strict=True))
 
