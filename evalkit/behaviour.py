@@ -101,6 +101,11 @@ def share_of(items: Iterable[Item], test: Test) -> Estimate | None:
     return mean_estimate([value for value, _ in found], [group for _, group in found]) if found else None
 
 
+def behaviours_alone(items: Sequence[Item]) -> list[Behaviour]:
+    """All of them over the items of a run that is compared with none: there is only a candidate."""
+    return [Behaviour(name, None, share_of(items, test), None) for name, test in BEHAVIOURS.items()]
+
+
 def behaviours(pairs: Sequence[tuple[Item, Item]]) -> list[Behaviour]:
     """All of them over pairs of (candidate's item, reference's item)."""
     return [_behaviour(name, test, pairs) for name, test in BEHAVIOURS.items()]

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, cast
 
-from evalkit.benchmarks import shots
+from evalkit.benchmarks import depth, shots
 from evalkit.benchmarks.prompts import fingerprint
 from evalkit.benchmarks.sources import Record, Stream, open_source
 from evalkit.config import extensions, overrides
@@ -97,8 +97,11 @@ def load(
     with extensions.blamed("benchmarks", settings.module):
         examples = [example for unit in chosen for example in unit.build()]
     before: dict[str, Any] = {}
+    if settings.depth:
+        examples, before = _with_depth(examples, benchmark, settings, data)
     if settings.shots:
-        examples, before = _with_shots(examples, benchmark, settings, data)
+        examples, facts = _with_shots(examples, benchmark, settings, data)
+        before |= facts
     selection = {
         "limit": limit,
         "seed": seed,
@@ -127,6 +130,25 @@ def with_split(settings: BenchmarkSettings, split: str) -> BenchmarkSettings:
     update = train if train.get("split") == split else {"split": split}
     hub = settings.hub.model_copy(update={"rows": None, "counts": {}}) if settings.hub else None
     return settings.model_copy(update={**update, "hub": hub, "records": None, "items": None})
+
+
+def _with_depth(
+    examples: list[Example], benchmark: Benchmark, settings: BenchmarkSettings, data: DataSettings
+) -> tuple[list[Example], dict[str, Any]]:
+    """The examples behind `settings.depth` tokens of other pages, and what was done.
+
+    Raises:
+        UserError: the benchmark has no pages, or not so much text.
+    """
+    tokens, key = settings.depth or 0, f"benchmark.{settings.name}.depth"
+    if not getattr(benchmark, "PAGES", False):
+        raise UserError(f"{key}={tokens}: {settings.title} has no pages to pad: leave it out")
+    units = _units(benchmark, open_source(settings, data), settings, _Tally())
+    try:
+        padded = depth.pad(examples, depth.pages_of(units, tokens), tokens)
+    except UserError as error:
+        raise UserError(f"{key}={tokens}: {error}") from error
+    return padded, {"depth": {"tokens": tokens, "characters_a_token": depth.CHARACTERS}}
 
 
 def _with_shots(

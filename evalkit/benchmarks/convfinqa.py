@@ -26,6 +26,7 @@ from evalkit.schema import Example, Message, OwnAnswer
 
 IDS: Literal["upstream", "content"] = "upstream"
 TRAIN = {"split": "train"}
+PAGES = True
 
 History = Literal["gold", "own", "last"]
 

@@ -23,6 +23,7 @@ from evalkit.schema import Example, Gold, Message, NumberGold, Table, YesNoGold
 
 IDS: Literal["upstream", "content"] = "upstream"
 TRAIN = {"split": "train"}
+PAGES = True
 
 
 def unit(record: Record, settings: BenchmarkSettings) -> Unit:

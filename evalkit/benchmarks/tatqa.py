@@ -20,6 +20,7 @@ from evalkit.schema import Example, Message, SpansGold, SpansKind
 
 IDS: Literal["upstream", "content"] = "upstream"
 TRAIN = {"split": "train"}
+PAGES = True
 
 _KINDS = ("span", "multi-span", "count", "arithmetic")
 _SCALES = ("", "thousand", "million", "billion", "percent")

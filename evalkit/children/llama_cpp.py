@@ -76,6 +76,22 @@ def _deploy(params: Any, options: dict[str, Any]) -> None:  # noqa: ANN401
         adapter = xllamacpp.CommonAdapterLoraInfo()
         adapter.path, adapter.scale = options["lora"], options["lora_scale"]
         params.lora_adapters = [adapter]
+    if options.get("draft"):
+        _draft(params, options)
+
+
+def _draft(params: Any, options: dict[str, Any]) -> None:  # noqa: ANN401
+    """Speculative decoding: the path alone does nothing, llama.cpp wants to be told the kind of draft."""
+    import xllamacpp
+
+    params.speculative.types = [xllamacpp.common_speculative_type.COMMON_SPECULATIVE_TYPE_DRAFT_SIMPLE]
+    draft = params.speculative.draft
+    draft.mparams.path = options["draft"]
+    draft.n_gpu_layers = params.n_gpu_layers
+    draft.cpuparams.n_threads = params.cpuparams.n_threads
+    draft.cpuparams_batch.n_threads = params.cpuparams_batch.n_threads
+    if options.get("draft_tokens"):
+        draft.n_max = options["draft_tokens"]
 
 
 def main() -> int:

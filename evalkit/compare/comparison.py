@@ -10,6 +10,7 @@ from typing import Any
 
 from evalkit.compare.needed import Needed, needed, sizes_of
 from evalkit.compare.pairs import Pair, PairedBenchmark, pair
+from evalkit.compare.texts import Texts, texts_of
 from evalkit.fitness import Unfit, constant_answer, floor_of, unfit
 from evalkit.flips import Flip, GradedAnswer, count_flips, flips_of, only_answer
 from evalkit.metrics import failures
@@ -106,6 +107,9 @@ _WHAT_ELSE = {
     "engine.build": "engine.build",
     "engine.chat_template_sha256": "engine.chat_template_sha256",
     "engine.flash_attention": "engine.flash_attention",
+    "engine.cache_type_k": "engine.cache_type_k",
+    "engine.cache_type_v": "engine.cache_type_v",
+    "engine.draft_sha256": "engine.draft_sha256",
     "engine.slots": "engine.slots",
     "engine.gpu_layers": "engine.gpu_layers",
     "sampling.max_tokens": "generation.max_tokens",
@@ -136,7 +140,7 @@ class RunComparison:
 
     `rule`: the one that was asked for, or those that count. ``differences``: see `other_differences`.
     ``same_weights``: both ran one file, so what differs is noise. ``unfit_…``: why a side is no choice, None
-    if it can be one.
+    if it can be one. ``texts``: with the same weights, whether they said the same to the letter.
     """
 
     reference: Run
@@ -147,6 +151,7 @@ class RunComparison:
     comparisons: list[Comparison]
     differences: list[tuple[str, object, object]]
     same_weights: bool
+    texts: Texts | None = None
     unfit_reference: Unfit | None = None
     unfit_candidate: Unfit | None = None
 
@@ -186,6 +191,7 @@ def compare(reference: Run, candidate: Run, rule: str | None, margin: float) -> 
     counting = dict.fromkeys(reference.info.benchmarks[each.benchmark].rule for each in pairs)
     weights = reference.info.engine.weights_sha256
     decisive = found[-1]
+    same = weights is not None and weights == candidate.info.engine.weights_sha256
     return RunComparison(
         reference=reference,
         candidate=candidate,
@@ -194,7 +200,8 @@ def compare(reference: Run, candidate: Run, rule: str | None, margin: float) -> 
         pairs=pairs,
         comparisons=found,
         differences=other_differences(candidate, reference),
-        same_weights=weights is not None and weights == candidate.info.engine.weights_sha256,
+        same_weights=same,
+        texts=texts_of(reference, candidate, pairs) if same else None,
         unfit_reference=_unfit(reference, pairs, decisive.reference),
         unfit_candidate=_unfit(candidate, pairs, decisive.candidate),
     )
@@ -225,7 +232,12 @@ def other_differences(candidate: Run, reference: Run) -> list[tuple[str, object,
         (name, attrgetter(place)(reference.info), attrgetter(place)(candidate.info))
         for name, place in _WHAT_ELSE.items()
     ]
-    return [each for each in values if each[1] != each[2]]
+    depths = [
+        (f"depth of {name}", theirs.depth or 0, ours.depth or 0)
+        for name, theirs in reference.info.benchmarks.items()
+        if (ours := candidate.info.benchmarks.get(name)) is not None
+    ]
+    return [each for each in [*values, *depths] if each[1] != each[2]]
 
 
 def graded_pairs(paired: PairedBenchmark) -> list[tuple[GradedAnswer, GradedAnswer]]:

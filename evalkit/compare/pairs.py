@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from evalkit.benchmarks.depth import unpadded
 from evalkit.metrics import counting_rule
 from evalkit.run.info import Run, different_data, judging, question_settings
 from evalkit.schema import DEFAULT, JUDGED, Item, Key, UserError
@@ -194,22 +195,25 @@ def check_judges(benchmark: str, candidate: Run, reference: Run) -> None:
 def check_prompts(benchmark: str, candidate: Run, reference: Run, keys: Iterable[Key]) -> None:
     """Raises UserError, naming the first example, if an example's messages or gold answer differ.
 
-    Where both sides show the model its own earlier answers (ConvFinQA, history=own), those may differ.
+    Where both sides show the model its own earlier answers (ConvFinQA, history=own), those may differ; and at
+    two depths of context, the other pages' text before the page.
     """
     first, second = (question_settings(run.info, benchmark) for run in (candidate, reference))
     own = [run.info.benchmarks[benchmark].history == "own" for run in (candidate, reference)]
+    depths = [run.info.benchmarks[benchmark].depth or 0 for run in (candidate, reference)]
+    other_depth = depths[0] != depths[1]
     ours, theirs = candidate.keyed(benchmark), reference.keyed(benchmark)
     for key in keys:
-        part = _different_part(ours[key], theirs[key], all(own))
+        part = _different_part(ours[key], theirs[key], all(own), other_depth)
         if part:
             what = f"{benchmark}: the {part} of example {named(key)} differs{_why(first, second)}"
             raise refusal(candidate, reference, what, "run both with the same prompts")
 
 
-def _different_part(ours: Item, theirs: Item, own_history: bool) -> str:
+def _different_part(ours: Item, theirs: Item, own_history: bool, other_depth: bool) -> str:
     if (ours.gold_kind, ours.gold) != (theirs.gold_kind, theirs.gold):
         return "gold answer"
-    mine, other = _messages(ours, own_history), _messages(theirs, own_history)
+    mine, other = (_messages(side, own_history, other_depth) for side in (ours, theirs))
     if mine == other:
         return ""
     if [role for role, _ in mine] != [role for role, _ in other]:
@@ -218,10 +222,14 @@ def _different_part(ours: Item, theirs: Item, own_history: bool) -> str:
     return f"{shown(role)} message"
 
 
-def _messages(item: Item, own_history: bool) -> list[tuple[str, str | None]]:
-    """Role and text of each message as sent; the model's own earlier answers have None for a text."""
+def _messages(item: Item, own_history: bool, other_depth: bool) -> list[tuple[str, str | None]]:
+    """Role and text of each message as sent; the model's own earlier answers have None for a text.
+
+    Args:
+        other_depth: without other pages' text.
+    """
     return [
-        (role, None if own_history and role == "assistant" else text)
+        (role, None if own_history and role == "assistant" else unpadded(text) if other_depth else text)
         for role, text in item.samples[0].messages
     ]
 

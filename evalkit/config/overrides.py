@@ -53,6 +53,7 @@ SYNONYMS = {
     "ngl": "backend.gpu_layers",
     "ctk": "backend.cache_type_k",
     "ctv": "backend.cache_type_v",
+    "model_draft": "backend.draft",
     "port": "backend.port",
     "base_url": "backend.base_url",
     "output": "run_dir",

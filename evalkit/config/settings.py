@@ -44,6 +44,7 @@ Name = Annotated[
 SelectBy = Literal["item", "group"]
 Tracker = Literal["wandb", "mlflow", "trackio"]
 Shots = Annotated[int, Field(ge=0, le=32)]
+Depth = Annotated[int, Field(ge=0, le=1_000_000)]
 
 
 class GeometrySettings(Settings):
@@ -159,7 +160,8 @@ class BenchmarkSettings(Settings):
     """configs/benchmark/: which records of a benchmark are asked, how, and which `rule` counts.
 
     A benchmark's module may hold a `Settings` that adds fields. `shots`: see `evalkit.benchmarks.shots`; None
-    only until a run's settings are read, which have one for all. `reader` is that module's name where it is
+    only until a run's settings are read, which have one for all. `depth`: see `evalkit.benchmarks.depth`.
+    `reader` is that module's name where it is
     not the benchmark's: sets of one's own have names of one's own, and one reader.
     """
 
@@ -175,6 +177,7 @@ class BenchmarkSettings(Settings):
     prompt: str
     limit: Whole | None = None
     shots: WhereOn[Shots | None] = None
+    depth: WhereOn[Depth | None] = None
     rule: Immaterial[str] = DEFAULT
     files: Immaterial[str]
     hub: HubSettings | None = None
@@ -182,7 +185,9 @@ class BenchmarkSettings(Settings):
     @model_serializer(mode="wrap")
     def _without_what_few_have(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         found: dict[str, Any] = handler(self)
-        return {name: value for name, value in found.items() if name not in ("reader", "shots") or value}
+        return {
+            name: value for name, value in found.items() if name not in ("reader", "shots", "depth") or value
+        }
 
     @property
     def module(self) -> str:

@@ -7,7 +7,7 @@ engine that it opens. Nothing outside the module knows its name or its settings.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, cast, runtime_checkable
 
@@ -171,6 +171,25 @@ def engine_python(backend: BackendSettings) -> Path | None:
 def _module(backend: BackendSettings) -> Backend:
     """`backend.kind` is the name of a module here or from outside: whoever made the settings has found it."""
     return cast(Backend, load("engines", backend.kind))
+
+
+Heard = Callable[[Mapping[str, Any]], None]
+"""Called with each piece of an answer as it comes, with the server's own timings so far or {}."""
+
+
+@runtime_checkable
+class StreamingEngine(Protocol):
+    """An engine of which it can be told when each piece of an answer comes."""
+
+    async def stream(
+        self, messages: Sequence[Message], sampling: GenerationSettings, heard: Heard
+    ) -> Completion:
+        """One answer, on whichever slot the server chooses. Raises EngineDied when the server is gone."""
+        ...
+
+    def server_command(self) -> list[str]:
+        """The command line that serves the model with the same settings, as they are since `start`."""
+        ...
 
 
 @runtime_checkable

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from evalkit.config.settings import ModelSettings
-from evalkit.engines import EngineDied
+from evalkit.engines import EngineDied, Heard
 from evalkit.engines.client import NoAccess, Refused, Transient, chat, connect, parameters
 from evalkit.engines.loops import chat_until_loop
 from evalkit.engines.measure import PeakMemory
@@ -238,12 +238,17 @@ class ChildEngine(ABC):
         return list(await asyncio.gather(*map(one, prompts)))
 
     async def _chat(
-        self, messages: Sequence[Message], sampling: GenerationSettings, more: Mapping[str, Any]
+        self,
+        messages: Sequence[Message],
+        sampling: GenerationSettings,
+        more: Mapping[str, Any],
+        heard: Heard | None = None,
     ) -> Completion:
         """One answer.
 
         Args:
             more: what the server understands beyond the OpenAI protocol.
+            heard: called with each piece of it as it comes; None: nobody listens.
 
         Raises:
             EngineDied: the server is gone, or did not answer as it should: it is worth another try.
@@ -255,8 +260,11 @@ class ChildEngine(ABC):
         body = {**parameters(sampling), **neutral, **more}
         started = time.monotonic()
         try:
-            if sampling.stop_loops:
-                return await chat_until_loop(client, SERVED_NAME, messages, body, self._server.timeout)
+            if sampling.stop_loops or heard is not None:
+                ends, seconds = sampling.stop_loops, self._server.timeout
+                return await chat_until_loop(
+                    client, SERVED_NAME, messages, body, seconds, heard, until_loop=ends
+                )
             completion, _ = await chat(client, SERVED_NAME, messages, body, self._server.timeout)
         except Transient as error:
             raise EngineDied(str(error)) from error

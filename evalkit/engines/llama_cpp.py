@@ -25,14 +25,18 @@ from pydantic import BeforeValidator, Field
 
 from evalkit.config.checks import Immaterial, Seconds, Whole
 from evalkit.config.settings import ModelSettings
+from evalkit.engines import Heard
 from evalkit.engines.child import ChildEngine, ChildServer, Launch, given_template, require_template
 from evalkit.engines.client import as_json
 from evalkit.engines.llama_options import (
     DeploymentSettings,
     check_deployment,
+    check_draft,
     deployment_arguments,
     deployment_identity,
     deployment_options,
+    draft_arguments,
+    draft_header,
 )
 from evalkit.engines.measure import PeakMemory, Trial, measure_speed
 from evalkit.engines.process import Limits, free_port, refuse_shared_port, require_free_port
@@ -41,6 +45,9 @@ from evalkit.schema import Completion, EngineUnusable, GenerationSettings, Messa
 from evalkit.spawn import child_command, usable_cores
 from evalkit.weights.fetch import Weights
 from evalkit.weights.gguf import GGUFHeader
+
+DEPLOYED_PORT = 8080
+"""llama-server's own default, for command lines that people are given."""
 
 _CONTEXT_STEP = 256  # llama.cpp pads the KV cache to this many tokens
 _WATCHDOG = child_command("evalkit.children.watchdog")
@@ -91,8 +98,9 @@ class Settings(DeploymentSettings):
 
     @property
     def is_exact(self) -> bool:
-        # Of several sequences in a batch, which ones share it decides how sums are rounded.
-        return self.slots == 1 and self.flash_attention == "off"
+        # Of several sequences in a batch, which ones share it decides how sums are rounded; and so does how
+        # many proposals of a draft are in it.
+        return self.slots == 1 and self.flash_attention == "off" and self.draft is None
 
     def for_worker(self, cpus: float) -> Settings:
         refuse_shared_port(self.port)
@@ -105,8 +113,10 @@ class LlamaCpp(ChildEngine):
     """One GGUF file behind llama.cpp's server.
 
     Args:
-        sha256: of the GGUF file; provenance: what run.json says of it; header: its own.
-        template: the Jinja source of the chat template in force; template_given: it is not the file's own.
+        sha256: of the GGUF file; provenance: what run.json says of it; header: its own;
+            draft: that of the draft model.
+        template: the Jinja source of the chat template in force; template_given: it is not the file's own;
+            template_file: where it was read then.
         max_tokens: the longest answer, in tokens, that the context must have room for.
         backend: how it is served.
         binary: a llama-server executable; None: the xllamacpp wheel.
@@ -120,8 +130,10 @@ class LlamaCpp(ChildEngine):
         sha256: str,
         provenance: Mapping[str, Any],
         header: GGUFHeader,
+        draft: GGUFHeader | None = None,
         template: str,
         template_given: bool,
+        template_file: str | None = None,
         max_tokens: int,
         backend: Settings,
         binary: str | None,
@@ -133,9 +145,11 @@ class LlamaCpp(ChildEngine):
         self._provenance = provenance
         self._template = template
         self._header = header
+        self._draft = draft
         self._max_tokens = max_tokens
         self._backend = backend
         self._binary = binary
+        self._template_file = template_file
         self._options = ServerOptions(
             model=str(weights),
             slots=self.slots,
@@ -186,6 +200,7 @@ class LlamaCpp(ChildEngine):
                 slots=self.slots,
                 flash_attention=self._options.flash_attention != "off",
                 cache_types=self._backend.cache_types,
+                draft=self._draft,
             )
         except UserError:  # a header without a geometry: llama.cpp may know the model all the same
             return None
@@ -200,6 +215,7 @@ class LlamaCpp(ChildEngine):
         if self._server.client is not None:
             return await self._tokens_of(prompts)
         tiny = replace(self._options, slots=1, context=_CONTEXT_STEP, mmap=True, repack=False, warmup=False)
+        tiny = replace(tiny, deployment={**tiny.deployment, "draft": None})
         memory, self._server.memory = self._server.memory, PeakMemory()  # the tiny one's is not the model's
         try:
             memory_limit = _SCOUT_MEMORY + self._size_bytes
@@ -245,17 +261,29 @@ class LlamaCpp(ChildEngine):
                 *arguments(options, port),
                 *loading_words(self._binary, mmap=options.mmap),
                 *deployment_arguments(self._backend),
+                *(self._draft_words() if options.deployment["draft"] else []),
             ],
             address=f"http://127.0.0.1:{port}",
             env={"LLAMA_API_KEY": options.key, **template, **llama_environment()},
             seconds=self._backend.start_timeout,
         )
 
+    def _draft_words(self) -> list[str]:
+        return draft_arguments(self._backend, self._options.gpu_layers, self._binary)
+
     async def complete(
         self, messages: Sequence[Message], sampling: GenerationSettings, slot: int
     ) -> Completion:
-        more = {
-            "id_slot": slot,
+        return await self._chat(messages, sampling, {"id_slot": slot, **self._beyond(sampling)})
+
+    async def stream(
+        self, messages: Sequence[Message], sampling: GenerationSettings, heard: Heard
+    ) -> Completion:
+        return await self._chat(messages, sampling, self._beyond(sampling), heard)
+
+    def _beyond(self, sampling: GenerationSettings) -> dict[str, Any]:
+        """What a request says beyond OpenAI's protocol."""
+        return {
             "cache_prompt": True,
             "top_k": sampling.top_k,
             "min_p": sampling.min_p,
@@ -270,7 +298,13 @@ class LlamaCpp(ChildEngine):
             "top_n_sigma": -1.0,
             "reasoning_format": "none",  # <think> stays in the text, where scoring looks for it
         }
-        return await self._chat(messages, sampling, more)
+
+    def server_command(self) -> list[str]:
+        words = [*arguments(self._options, DEPLOYED_PORT), *deployment_arguments(self._backend)]
+        words += self._draft_words()
+        if self._template_file:
+            words += ["--chat-template-file", self._template_file]
+        return [self._binary or "llama-server", *words]
 
     async def probe(self) -> Speed | None:
         return await measure_speed(self._options.context, self._plain_tokens, self._trial)
@@ -319,13 +353,18 @@ def open_engine(model: ModelSettings, backend: Settings, max_tokens: int, log: P
     given = given_template(model)
     weights = resolve_weights(model)
     header = _header(weights)
+    draft = draft_header(backend)
+    if draft is not None:
+        check_draft(draft, header)
     return LlamaCpp(
         weights=weights.path,
         sha256=weights.sha256,
         provenance=weights_provenance(weights, header, model),
         header=header,
+        draft=draft,
         template=require_template(given or header.chat_template, weights.path.name),
         template_given=bool(given),
+        template_file=model.chat_template,
         max_tokens=max_tokens,
         backend=backend,
         binary=binary,

@@ -1,11 +1,14 @@
-"""What deployments vary of llama.cpp beside the file: types of the KV cache, a LoRA adapter, RoPE scaling.
+"""What deployments vary of llama.cpp beside the file: types of the KV cache, a LoRA adapter, RoPE scaling,
+a draft model.
 
 What is not set is llama.cpp's own default, and no part of a run's identity: a run without any of it is the
-run that it always was. An adapter is known by its content.
+run that it always was. An adapter and a draft are known by their content.
 """
 
 from __future__ import annotations
 
+import functools
+import subprocess
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -14,8 +17,9 @@ from pydantic import BeforeValidator, Field
 from evalkit.config.checks import ByFileName, Settings, WhereOn, Whole
 from evalkit.config.settings import BackendSettings
 from evalkit.files import sha256
-from evalkit.schema import UserError
+from evalkit.schema import EngineUnusable, UserError
 from evalkit.text import printable
+from evalkit.weights.gguf import ArrayInfo, GGUFHeader, read_model
 
 KvType = Literal["f32", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl"]
 _Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -50,6 +54,8 @@ class DeploymentSettings(BackendSettings):
     lora: WhereOn[ByFileName[str | None]] = None
     lora_scale: WhereOn[Annotated[float, Field(allow_inf_nan=False)] | None] = None
     rope: RopeSettings = RopeSettings()
+    draft: WhereOn[ByFileName[str | None]] = None
+    draft_tokens: WhereOn[Whole | None] = None
     extra_args: WhereOn[list[str | int | float]] = Field(default_factory=list)
 
     @property
@@ -72,6 +78,9 @@ _TAKEN = {
     "--rope-scale": "backend.rope.factor", "--rope-freq-base": "backend.rope.base",
     "--yarn-orig-ctx": "backend.rope.original_context", "--chat-template": "model.chat_template",
     "--no-mmap": "backend.mmap", "--mmap": "backend.mmap",
+    "-md": "backend.draft", "--model-draft": "backend.draft", "--spec-draft-model": "backend.draft",
+    "--draft": "backend.draft_tokens", "--draft-max": "backend.draft_tokens",
+    "--spec-draft-n-max": "backend.draft_tokens",
 }  # fmt: skip
 
 
@@ -96,30 +105,72 @@ def check_deployment(settings: DeploymentSettings, *, binary: str | None, flash_
     if settings.lora_scale is not None and settings.lora is None:
         raise UserError("backend.lora_scale belongs to an adapter: backend.lora=FILE.gguf")
     if settings.lora is not None:
-        _check_adapter(Path(settings.lora).expanduser())
+        _check_gguf("backend.lora", settings.lora, "llama.cpp's convert_lora_to_gguf.py makes it")
+    if settings.draft_tokens is not None and settings.draft is None:
+        raise UserError("backend.draft_tokens belong to a draft model: backend.draft=FILE.gguf")
+    if settings.draft is not None:
+        _check_gguf("backend.draft", settings.draft, "give a smaller model of the same family")
 
 
-def _check_adapter(path: Path) -> None:
+def _check_gguf(key: str, name: str, what_to_do: str) -> None:
+    path = Path(name).expanduser()
     try:
         with path.open("rb") as file:
             magic = file.read(4)
     except OSError as error:
-        raise UserError(f"backend.lora={printable(str(path))}: {error.strerror}") from error
+        raise UserError(f"{key}={printable(str(path))}: {error.strerror}") from error
     if magic != b"GGUF":
+        raise UserError(f"{key}={printable(str(path))}: no GGUF file: {what_to_do}")
+
+
+# llama.cpp's own bounds (common/speculative.cpp: SPEC_VOCAB_MAX_SIZE_DIFFERENCE): the sizes of vocabularies
+# may differ by so much, as some files pad theirs.
+_VOCABULARY_DIFFERENCE = 128
+
+
+def check_draft(draft: GGUFHeader, model: GGUFHeader) -> None:
+    """See that a draft model speaks the model's tokens, so that it can propose any.
+
+    Raises:
+        UserError: it has another vocabulary.
+    """
+    (kind, size), (its_kind, its_size) = map(_vocabulary, (draft, model))
+    # What a file does not tell, llama.cpp may know.
+    other_kind = kind and its_kind and kind != its_kind
+    if other_kind or (size and its_size and abs(size - its_size) > _VOCABULARY_DIFFERENCE):
         raise UserError(
-            f"backend.lora={printable(str(path))}: no GGUF file: llama.cpp's convert_lora_to_gguf.py makes it"
+            f"backend.draft={printable(draft.path.name)}: it has another vocabulary than "
+            f"{printable(model.path.name)}: give a smaller model of the same family"
         )
+
+
+def _vocabulary(header: GGUFHeader) -> tuple[str | None, int | None]:
+    """The kind of tokenizer and how many tokens it has."""
+    kind, tokens = (header.metadata.get(f"tokenizer.ggml.{name}") for name in ("model", "tokens"))
+    return kind if isinstance(kind, str) else None, tokens.length if isinstance(tokens, ArrayInfo) else None
+
+
+def draft_header(settings: DeploymentSettings) -> GGUFHeader | None:
+    """The header of the draft model; None without one.
+
+    Raises:
+        UserError: it cannot be read.
+    """
+    return read_model(Path(settings.draft).expanduser()) if settings.draft else None
 
 
 def deployment_identity(settings: DeploymentSettings) -> dict[str, Any]:
     """What of it decides the answers; without what is llama.cpp's default."""
     lora = Path(settings.lora).expanduser() if settings.lora else None
+    draft = Path(settings.draft).expanduser() if settings.draft else None
     varied = {
         "cache_type_k": settings.cache_type_k,
         "cache_type_v": settings.cache_type_v,
         "lora_sha256": sha256(lora) if lora else None,
         "lora_scale": settings.lora_scale if lora else None,
         "rope": {name: value for name, value in settings.rope.model_dump().items() if value is not None},
+        "draft_sha256": sha256(draft) if draft else None,
+        "draft_tokens": settings.draft_tokens if draft else None,
         "extra_args": list(settings.extra_args),
     }
     return {name: value for name, value in varied.items() if value not in (None, {}, [])}
@@ -134,6 +185,8 @@ def deployment_options(settings: DeploymentSettings) -> dict[str, Any]:
         "cache_type_v": settings.cache_type_v,
         "lora": lora,
         "lora_scale": scale,
+        "draft": str(Path(settings.draft).expanduser().absolute()) if settings.draft else None,
+        "draft_tokens": settings.draft_tokens,
         **{f"rope_{name}": value for name, value in settings.rope.model_dump().items()},
     }
 
@@ -155,3 +208,30 @@ def deployment_arguments(settings: DeploymentSettings) -> list[str]:
         scale = settings.lora_scale
         words += ["--lora", path] if scale is None else ["--lora-scaled", f"{path}:{scale}"]
     return [*words, *map(str, settings.extra_args)]
+
+
+def draft_arguments(settings: DeploymentSettings, gpu_layers: int, binary: str | None) -> list[str]:
+    """The same for the draft model, on as many layers of a GPU as the model.
+
+    Args:
+        binary: whose words these are: llama.cpp renamed them in 2026; None: those of the wheel's version.
+    """
+    if settings.draft is None:
+        return []
+    today = binary is None or "--spec-type" in _help_of(binary)
+    words = ["--model-draft", str(Path(settings.draft).expanduser())]
+    words += ["--spec-type", "draft-simple"] if today else []
+    if settings.draft_tokens is not None:
+        words += ["--spec-draft-n-max" if today else "--draft-max", str(settings.draft_tokens)]
+    if gpu_layers >= 0:
+        words += ["--n-gpu-layers-draft", str(gpu_layers)]
+    return words
+
+
+@functools.cache
+def _help_of(binary: str) -> str:
+    try:
+        shown = subprocess.run([binary, "--help"], capture_output=True, text=True, timeout=60, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise EngineUnusable(f"{binary} --help: {error}") from error
+    return shown.stdout + shown.stderr

@@ -15,6 +15,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
+from evalkit.engines import Heard
 from evalkit.engines.client import (
     NoAccess,
     PromptTooLong,
@@ -66,11 +67,18 @@ async def chat_until_loop(
     messages: Sequence[Message],
     body: Mapping[str, Any],
     timeout: float,
+    heard: Heard | None = None,
+    *,
+    until_loop: bool = True,
 ) -> Completion:
     """One answer of a llama.cpp server, streamed, and ended where it is a proven repetition.
 
     The text is that of an answer in one piece, up to its end. Tokens and times are the server's own as of the
-    last piece. Arguments and errors are those of `evalkit.engines.client.chat`.
+    last piece. Other arguments and errors are those of `evalkit.engines.client.chat`.
+
+    Args:
+        heard: called with each piece.
+        until_loop: whether a repetition ends it.
     """
     from openai import APIError
 
@@ -87,7 +95,7 @@ async def chat_until_loop(
                 )
                 stream = cast("AsyncStream[ChatCompletionChunk]", await asked)
                 async with stream:
-                    return await _read(stream, started)
+                    return await _read(stream, started, heard, LoopDetector() if until_loop else None)
     except PromptTooLong:
         return too_long(started)
     except (Transient, Refused, NoAccess):
@@ -98,8 +106,13 @@ async def chat_until_loop(
         raise Transient(f"broken answer: {reason}", billed=True) from error
 
 
-async def _read(stream: AsyncStream[ChatCompletionChunk], started: float) -> Completion:
-    detector, pieces = LoopDetector(), list[str]()
+async def _read(
+    stream: AsyncStream[ChatCompletionChunk],
+    started: float,
+    heard: Heard | None,
+    detector: LoopDetector | None,
+) -> Completion:
+    pieces = list[str]()
     finish: str | None = None
     timings: Mapping[str, Any] = {}
     chunks: AsyncIterator[ChatCompletionChunk] = aiter(stream)
@@ -112,7 +125,9 @@ async def _read(stream: AsyncStream[ChatCompletionChunk], started: float) -> Com
         if not piece:
             continue
         pieces.append(piece)
-        if detector.add(piece):
+        if heard is not None:
+            heard(timings)
+        if detector is not None and detector.add(piece):
             finish = LOOP
             break  # closing the stream ends the work on the server
     if finish is None:

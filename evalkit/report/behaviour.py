@@ -1,4 +1,4 @@
-"""The table of what answers do apart from being right, for a comparison's report."""
+"""The tables of what answers do apart from being right, for a comparison's report and a sweep's."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Any
 from evalkit.behaviour import Behaviour, behaviours
 from evalkit.compare.pairs import PairedBenchmark
 from evalkit.schema import Estimate
-from evalkit.text import change, percent, table
+from evalkit.sweep.record import Sweep
+from evalkit.text import change, percent, plain, table
 
 _LEGEND = (
     "Shares of the answers of which it can be told, in per cent, with 95 % intervals; the difference is of "
@@ -36,6 +37,30 @@ def behaviour_json(pairs: Sequence[PairedBenchmark]) -> dict[str, Any]:
         }
         for each in _found(pairs)
     }
+
+
+def sweep_behaviour(sweep: Sweep) -> str:
+    """A section of a sweep's report: shares by member, differences to the reference on the same examples.
+
+    Empty where nothing can be told, as of older records.
+    """
+    of = {member.name: {each.name: each for each in member.behaviours} for member in sweep.members}
+    told = [each.name for member in sweep.members for each in member.behaviours if each.candidate]
+    names = list(dict.fromkeys(told))
+    if not names:
+        return ""
+    shares, differences = [], []
+    for member in sweep.members:
+        found = [of[member.name].get(name) for name in names]
+        shares.append((plain(member.title), *(percent(each.candidate if each else None) for each in found)))
+        if any(each and each.difference for each in found):
+            cells = [change(each.difference) if each and each.difference else "-" for each in found]
+            differences.append((plain(member.title), *cells))
+    header = ("Member", *(plain(name) for name in names))
+    parts = ["## How they answer", table(header, shares)]
+    if differences:
+        parts += ["Difference to the reference, in points:", table(header, differences)]
+    return "\n\n".join([*parts, _LEGEND])
 
 
 def _found(pairs: Sequence[PairedBenchmark]) -> list[Behaviour]:

@@ -19,6 +19,7 @@ from rich.console import Console
 from evalkit.compare.comparison import RunComparison, cost_rows, costs
 from evalkit.compare.needed import seconds_per_question
 from evalkit.compare.pairs import PairedBenchmark
+from evalkit.compare.texts import Texts
 from evalkit.files import write_atomically
 from evalkit.fitness import Unfit
 from evalkit.flips import Flip, FlipKind, GradedAnswer
@@ -199,6 +200,7 @@ def comparison_json(compared: RunComparison) -> dict[str, Any]:
         ],
         "differences": {name: [before, after] for name, before, after in compared.differences},
         "same_weights": compared.same_weights,
+        "texts": asdict(compared.texts) if compared.texts else None,
         "behaviour": behaviour_json(compared.pairs),
     }
 
@@ -348,16 +350,35 @@ def not_compared(compared: RunComparison) -> list[str]:
             if name not in there
         ]
     if compared.same_weights:
-        lines.append("Both runs used the same weights: what differs here is noise, the floor for others.")
+        served = [name for name, _, _ in compared.differences if name in _SERVING]
+        what = "comes of how they are served, or is noise" if served else "is noise, the floor for others"
+        lines.append(f"Both runs used the same weights: what differs here {what}.")
+    if compared.texts is not None:
+        lines.append(texts_line(compared.texts))
     return lines
 
 
+def texts_line(texts: Texts) -> str:
+    """How many texts are the same, and where the first that is not leaves the other."""
+    same = f"{texts.same:,} of {texts.answers:,} texts are the same to the letter"
+    if (first := texts.first) is None:
+        return f"{same}."
+    turn = "" if first.turn is None else f" turn {first.turn}"
+    sides = " against ".join(code(text) if text else "its end" for text in (first.reference, first.candidate))
+    where = f"{first.benchmark} {code(first.id)}{turn}"
+    return f"{same}; {where} is the first that is not, after {first.at:,} characters: {sides}."
+
+
+_SERVING = frozenset({"engine.cache_type_k", "engine.cache_type_v", "engine.draft_sha256"})
 # As a reader calls the settings that can move a score; the others of `differences` are details.
 _MOVES = {
     "engine.engine": "engine",
     "engine.build": "engine build",
     "engine.chat_template_sha256": "chat template",
     "engine.flash_attention": "flash attention",
+    "engine.cache_type_k": "cache of keys",
+    "engine.cache_type_v": "cache of values",
+    "engine.draft_sha256": "draft model",
     "engine.slots": "slots",
     "engine.gpu_layers": "layers on the GPU",
     "sampling.max_tokens": "max_tokens",

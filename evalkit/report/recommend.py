@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from evalkit.report.curves import panels, slots_of
+from evalkit.report.load import command_text
 from evalkit.report.sweep import WIDE, number_cell, peak_cell, size_cell, verdict_cell
 from evalkit.report.verdict import about, limit_word, sweep_answer, to_test_first, too_few, verdict_sentence
 from evalkit.schema import AVERAGE
@@ -35,15 +36,19 @@ def recommendation_parts(sweep: Sweep, found: Recommendation, width: int) -> Ite
         chosen = found.chosen.member
         file = f" ({printable(chosen.weights.file)}, {size_cell(chosen)})" if chosen.weights else ""
         yield Text(f"{printable(chosen.title)}{file}")
-        for line in [*_why(sweep, found, found.chosen), *_cautions(sweep, chosen)]:
+        for line in [*_why(sweep, found, found.chosen), *_cautions(sweep, chosen), *_serve(found.chosen)]:
             yield Text(f"  {line}")
     others = [each for each in found.fitting if each is not found.chosen]
     if others:
         yield _needs_table(sweep, "also fits", others, found.memory, width)
     if found.unfit:
         yield _needs_table(sweep, "unfit", found.unfit, found.memory, width)
+    if found.too_slow:
+        yield _needs_table(sweep, "too slow", found.too_slow, found.memory, width)
+    if found.unmeasured:
+        yield _needs_table(sweep, "not measured under load", found.unmeasured, found.memory, width)
     if found.too_large:
-        yield _needs_table(sweep, "does not fit", found.too_large, found.memory, width)
+        yield _needs_table(sweep, _LACKS, found.too_large, found.memory, width)
     for member in found.unknown:
         what = printable(member.reason or "", 200) if member.status == "failed" else "its memory is not known"
         yield Text(f"left out: {printable(member.title)}: {what}")
@@ -83,6 +88,9 @@ def _over(shown: Sequence[tuple[str, str]]) -> str:
 def _basis(found: Recommendation, choice: Need) -> str:
     cost = choice.member.cost
     assert cost is not None, "what has no cost has no need"
+    if choice.served is not None and choice.served.load.peak_bytes is not None:
+        load = choice.served.load
+        return f"measured under load with {slots_of(load.context, load.slots)}"
     context, slots = found.context or cost.context, found.slots or cost.slots
     shape = slots_of(context, slots) if context and slots else "its own context and slots"
     if choice.basis == "measured":
@@ -151,7 +159,21 @@ def _sense(member: Member) -> Iterator[str]:
     )
 
 
-_SPARE = {"also fits": "left", "unfit": "left", "does not fit": "lacks"}
+def _serve(choice: Need) -> Iterator[str]:
+    """What people saw who asked it, and how to serve it so."""
+    if choice.served is None:
+        return
+    level, load = choice.served.level, choice.served.load
+    waits = [("first token", level.first_token), ("per token", level.per_token), ("answer", level.answer)]
+    said = ", ".join(f"{name} {wait.p95:.3g} s" for name, wait in waits if wait is not None)
+    users = "1 user" if level.users == 1 else f"{level.users} users"
+    cpu = printable(str(load.machine.get("cpu") or "another machine"))
+    speed = f"{level.tokens_per_second:.1f} tokens/s"
+    yield f"{users} at once, 95 % within: {said}; {speed} ({level.done} answers, {cpu})"
+    yield f"serve it: {command_text(load.command)}"
+
+
+_LACKS = "does not fit"
 
 
 def _needs_table(sweep: Sweep, title: str, needs: Sequence[Need], memory: int, width: int) -> Table:
@@ -171,7 +193,7 @@ def _needs_table(sweep: Sweep, title: str, needs: Sequence[Need], memory: int, w
                 verdict_cell(sweep, member, overall(member)),
             )
         )
-    more = (_SPARE[title], "decode tok/s") if wide else ()
+    more = ("lacks" if title == _LACKS else "left", "decode tok/s") if wide else ()
     header = (title, "needs", *more, "accuracy %", "verdict")
     return terminal_table(header, rows, width, left=(0, len(header) - 1))
 

@@ -108,6 +108,8 @@ def heading(run: Run) -> str:
     parts = [printable(run.info.model.title), f"protocol {run.info.protocol.name}", f"data {sources}"]
     shots = {each.shots for each in run.info.benchmarks.values()} - {0}
     parts += [f"shots {'/'.join(map(str, sorted(shots)))}"] if shots else []
+    depths = {each.depth for each in run.info.benchmarks.values() if each.depth}
+    parts += [f"depth {'/'.join(f'{depth:,}' for depth in sorted(depths))}"] if depths else []
     if rules:
         parts.append(f"rule {', '.join(rules)}")
     return ", ".join(parts)

@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from evalkit.files import write_atomically, write_bytes
+from evalkit.report.behaviour import sweep_behaviour
 from evalkit.report.compare import p_value
 from evalkit.report.curves import (
     AXES,
@@ -58,6 +59,7 @@ def report(sweep: Sweep) -> str:
         _losses(sweep),
         "## What each costs",
         _costs(sweep),
+        sweep_behaviour(sweep),
         "## Curves",
         _curves(sweep),
         "## Benchmark by benchmark",

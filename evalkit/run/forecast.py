@@ -224,6 +224,7 @@ def to_download(model: ModelSettings) -> int | None:
 def _memory(settings: RunSettings, requests: Sequence[Request]) -> int | None:
     """What llama.cpp's server will need for it; None for other engines, and where nothing tells."""
     from evalkit.engines import llama_cpp
+    from evalkit.engines.llama_options import draft_header
     from evalkit.weights.gguf import read_model
     from evalkit.weights.memory import predicted_memory, stated_memory
 
@@ -233,7 +234,10 @@ def _memory(settings: RunSettings, requests: Sequence[Request]) -> int | None:
     context = backend.context or _context(settings, requests)
     if model.path is None:
         stated = stated_memory(model, context=context, slots=backend.slots, cache_types=backend.cache_types)
-        return stated.total if stated else None
+        if stated is None or (draft := draft_header(backend)) is None:
+            return stated.total if stated else None
+        beside = predicted_memory(draft, context=context, slots=backend.slots, flash_attention=False)
+        return stated.total + beside.weights + beside.kv + beside.compute
     try:
         header = read_model(Path(model.path).expanduser())
         context = min(context, header.n_ctx_train or context)
@@ -244,6 +248,7 @@ def _memory(settings: RunSettings, requests: Sequence[Request]) -> int | None:
             slots=backend.slots,
             flash_attention=flash,
             cache_types=backend.cache_types,
+            draft=draft_header(backend),
         )
         return predicted.total
     except UserError:  # it is said where the file is opened

@@ -93,6 +93,7 @@ class BenchmarkInfo:
     history: Text | None = None
     prompt: Text | None = None
     shots: Count = 0
+    depth: Count | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +168,9 @@ class EngineInfo:
     weights_sha256: Text | None = None
     chat_template_sha256: Text | None = None
     flash_attention: Text | None = None
+    cache_type_k: Text | None = None
+    cache_type_v: Text | None = None
+    draft_sha256: Text | None = None
     slots: Count | None = None
     context_per_slot: Count | None = None
     gpu_layers: int | None = None

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -311,8 +312,10 @@ def _check_same_questions(members: Sequence[PlannedMember]) -> None:
 
 def _questions(member: PlannedMember) -> list[tuple[str, Any]]:
     asked = ("benchmark", "data", "protocol", "limit", "seed", "sampling")
-    how = "protocol.stop_loops"  # only some engines end a repetition, and no verdict depends on it
-    return [(k, v) for k, v in identity(member.settings).items() if k.partition(".")[0] in asked and k != how]
+    # Only some engines end a repetition, and no verdict depends on it; a depth is how a question is asked.
+    how = re.compile(r"protocol\.stop_loops|benchmark\.\w+\.depth", re.ASCII)
+    found = identity(member.settings).items()
+    return [(k, v) for k, v in found if k.partition(".")[0] in asked and not how.fullmatch(k)]
 
 
 def _folder(settings: SweepSettings, whole: Mapping[str, Any], members: Sequence[PlannedMember]) -> Path:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from evalkit.compare.needed import SAMPLE, Needed, needed, size_of
 from evalkit.fidelity.figures import excess
 from evalkit.files import CONFIGS
 from evalkit.fitness import Unfit, floor_of, unfit
+from evalkit.load.record import Level, LoadResult
 from evalkit.schema import AVERAGE, Comparison, Estimate, UserError
 from evalkit.sweep.record import Cost, Member, Sweep, overall
 from evalkit.text import mapping, printable, size_text
@@ -20,15 +21,45 @@ Basis = Literal["measured", "scaled", "predicted"]
 
 
 @dataclass(frozen=True, slots=True)
+class Target:
+    """How long people may wait: seconds that 95 % of the waits do not exceed, when `users` ask at once.
+
+    `first_token`: until an answer begins; `per_token`: for each token after that; None: any time.
+    """
+
+    users: int
+    first_token: float
+    per_token: float | None = None
+
+    def met_by(self, level: Level) -> bool:
+        """Whether what was measured is as short."""
+        first, each = level.first_token, level.per_token
+        if first is None or first.p95 > self.first_token:
+            return False
+        return self.per_token is None or (each is not None and each.p95 <= self.per_token)
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A file as `evalkit load` served it, and what the asked number of users saw, or the next larger one."""
+
+    load: LoadResult
+    level: Level
+    meets: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Need:
     """The memory (bytes) that serving `member` takes at the asked shape.
 
     `basis`: `measured` at that very shape, `scaled` from a measurement at another one, or only `predicted`.
+    `served`: where it was measured under load as it is meant to be served; then the memory is what that took.
     """
 
     member: Member
     bytes: int
     basis: Basis
+    served: Served | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +69,8 @@ class Recommendation:
     `fitting` (without the `unfit` ones, which fit too) is in the rule's order, `too_large` from small to
     large; `unknown` members have failed, or have no measurement that can be carried over to the asked shape.
     `context` (tokens per slot) and `slots` are None where every member keeps the shape that it was measured
-    at.
+    at. With a `target`, `too_slow` ones fit and do not meet it, and `unmeasured` ones fit and were never
+    measured with so many users.
     """
 
     memory: int
@@ -49,6 +81,9 @@ class Recommendation:
     unfit: tuple[Need, ...]
     too_large: tuple[Need, ...]
     unknown: tuple[Member, ...]
+    target: Target | None = None
+    too_slow: tuple[Need, ...] = ()
+    unmeasured: tuple[Need, ...] = ()
 
 
 def need(member: Member, context: int | None = None, slots: int | None = None) -> Need | None:
@@ -90,7 +125,13 @@ def _cells(context: int) -> int:
 
 
 def recommend(
-    sweep: Sweep, memory: int, *, context: int | None = None, slots: int | None = None
+    sweep: Sweep,
+    memory: int,
+    *,
+    context: int | None = None,
+    slots: int | None = None,
+    target: Target | None = None,
+    loads: Sequence[LoadResult] = (),
 ) -> Recommendation:
     """The member to deploy on `memory` bytes at `context` tokens per slot and `slots` slots.
 
@@ -99,12 +140,22 @@ def recommend(
     answer yet, most bits per weight first; then the worse ones, smallest loss first; those that could not
     be compared last. Where accuracy has no answer yet, fidelity has a say: what is within the engine's noise
     counts as good, and what is foretold to lose more than the margin comes after the others (`foretold`).
+    With a `target`, only those of which `loads` (see `evalkit.load`) has a measurement that meets it.
 
     Raises:
-        UserError: none fits, or of none is it known what it needs.
+        UserError: none fits, of none is it known what it needs, or none that fits meets the target.
     """
-    known = [found for member in sweep.members if (found := need(member, context, slots)) is not None]
-    unknown = tuple(member for member in sweep.members if need(member, context, slots) is None)
+
+    def needed_by(member: Member) -> Need | None:
+        served = _served(member, loads, memory, context, slots, target)
+        found = need(member, context, slots)
+        peak = served.load.peak_bytes if served else None
+        if served is not None and peak is not None and member.status != "failed":
+            return Need(member, peak, "measured", served)
+        return found if found is None else replace(found, served=served)
+
+    known = [found for member in sweep.members if (found := needed_by(member)) is not None]
+    unknown = tuple(member for member in sweep.members if needed_by(member) is None)
     if not known:
         shape = "" if context is slots is None else " at that context and these slots"
         raise UserError(f"{printable(sweep.name)}: no member's memory is known{shape}: run the sweep again")
@@ -116,7 +167,15 @@ def recommend(
             f"no file of {printable(sweep.name)} fits {size_text(memory)}: the smallest, {smallest}, needs "
             f"{size_text(known[0].bytes, up=True)}; give more memory, or a smaller context or fewer slots"
         )
-    ranked = _ranked(sweep, [found for found in fitting if unfit_member(found.member) is None])
+    fit = [found for found in fitting if unfit_member(found.member) is None]
+    slow, unmeasured = list[Need](), list[Need]()
+    if target is not None:
+        unmeasured = [found for found in fit if found.served is None]
+        slow = [found for found in fit if found.served is not None and not found.served.meets]
+        fit = [found for found in fit if found.served is not None and found.served.meets]
+        if (slow or unmeasured) and not fit:
+            raise _none_in_time(target, slow, unmeasured)
+    ranked = _ranked(sweep, fit)
     return Recommendation(
         memory=memory,
         context=context,
@@ -126,7 +185,68 @@ def recommend(
         unfit=tuple(found for found in fitting if unfit_member(found.member) is not None),
         too_large=tuple(found for found in known if found.bytes > memory),
         unknown=unknown,
+        target=target,
+        too_slow=tuple(slow),
+        unmeasured=tuple(unmeasured),
     )
+
+
+def _served(
+    member: Member,
+    loads: Sequence[LoadResult],
+    memory: int,
+    context: int | None,
+    slots: int | None,
+    target: Target | None,
+) -> Served | None:
+    """The measurement under load that says how to serve a member; None if there is none.
+
+    With a target: of those within memory with so many users, one that meets it before one that does not, the
+    smaller before the larger. Without: only one at the asked shape, and the most users.
+    """
+    if member.weights is None or member.cost is None:
+        return None
+    found = []
+    for load in loads:
+        if load.sha256 != member.weights.sha256 or not load.levels:
+            continue
+        if target is None:
+            asked = (context or member.cost.context, slots or member.cost.slots)
+            if (load.context, load.slots) == asked:
+                found.append(Served(load, load.levels[-1], True))
+            continue
+        fits = (load.peak_bytes or 0) <= memory
+        as_asked = load.context >= (context or 0) and slots in (None, load.slots)
+        if fits and as_asked and (level := load.level(target.users)) is not None:
+            found.append(Served(load, level, target.met_by(level)))
+    return min(
+        found, key=lambda each: (not each.meets, _first(each), each.load.peak_bytes or 0), default=None
+    )
+
+
+def _first(served: Served) -> float:
+    """p95 of the wait for the first token where it is too long: the shortest of those says most."""
+    wait = served.level.first_token
+    return 0.0 if served.meets or wait is None else wait.p95
+
+
+def _none_in_time(target: Target, slow: Sequence[Need], unmeasured: Sequence[Need]) -> UserError:
+    wanted = f"no file that fits is known to answer {target.users} users in time"
+    said = []
+    timed = [
+        (each.served.level.first_token.p95, each)
+        for each in slow
+        if each.served and each.served.level.first_token
+    ]
+    if timed:
+        seconds, best = min(timed, key=lambda each: each[0])
+        said.append(
+            f"of those measured, {printable(best.member.name)} waits {seconds:.2f} s for a first token (p95)"
+        )
+    if unmeasured:
+        names = ", ".join(printable(each.member.name) for each in unmeasured[:5])
+        said.append(f"not measured: {names}: evalkit load FILE users={target.users}")
+    return UserError(f"{wanted}: {'; '.join(said)}")
 
 
 def steps(sweep: Sweep) -> list[Need]:

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from evalkit.behaviour import Behaviour
 from evalkit.fidelity.traces import Trace
 from evalkit.run.info import together
 from evalkit.schema import AVERAGE, Comparison, Estimate, Memory, UserError
@@ -134,6 +135,7 @@ class Member:
     by benchmark, what the best constant answer gets (see `evalkit.fitness`); empty in older records. With
     `looks` there, limits, p-values and verdicts of `comparisons` hold wherever the member stopped. `fidelity`
     is None where there is nothing to measure (the reference itself), or it was not.
+    `behaviours`: how it answers beside the reference on the same examples; empty in older records.
     """
 
     name: str
@@ -149,6 +151,7 @@ class Member:
     constants: dict[str, float] = field(default_factory=dict)
     looks: tuple[Looked, ...] = ()
     fidelity: MemberFidelity | None = None
+    behaviours: tuple[Behaviour, ...] = ()
 
     def compared(self, benchmark: str) -> Comparison | None:
         """The comparison with the reference on `benchmark` (or `average`)."""

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 
+from evalkit.behaviour import behaviours, behaviours_alone
 from evalkit.compare.comparison import comparisons, judged
 from evalkit.compare.needed import seconds_per_question, sizes_of
 from evalkit.compare.pairs import pair
@@ -189,12 +190,14 @@ def _member(
     samples = [sample for item in run.items for sample in item.samples]
     found: list[Comparison] = []
     looks: tuple[Looked, ...] = ()
+    answers = behaviours_alone(run.items)
     status: Status = "partial" if outcome.partial else "done"
     reason = "some examples have no answer or no verdict" if outcome.partial else None
     if outcome is not reference:
         try:
             paired = pair(run, base, same_examples=watch is None, judged=by_judge)
             found = comparisons(paired, margin)
+            answers = behaviours([each for benchmark in paired for each in benchmark.pairs])
             if watch is not None:
                 [fixed] = judged([found], margin)
                 looks = tuple(watch.looked(each) for each in fixed if each.benchmark != AVERAGE)
@@ -213,6 +216,7 @@ def _member(
         truncated=statistics.fmean(sample.cut_off for sample in samples) if samples else None,
         comparisons=tuple(found),
         looks=looks,
+        behaviours=tuple(answers),
         constants={name: constant_answer(items) for name, items in run.by_benchmark().items()},
     )
 

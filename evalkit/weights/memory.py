@@ -71,6 +71,7 @@ def predicted_memory(
     flash_attention: bool,
     batch: int = 512,
     cache_types: tuple[str, str] = ("f16", "f16"),
+    draft: GGUFHeader | None = None,
 ) -> Memory:
     """Peak resident bytes of the server's process with all slots full.
 
@@ -80,9 +81,10 @@ def predicted_memory(
         context: tokens per slot.
         batch: tokens computed together (llama.cpp's n_ubatch).
         cache_types: of the KV cache's keys and values.
+        draft: of the draft model, whose weights, cache (f16) and buffers are added to the model's.
 
     Raises:
-        UserError: the header does not state the geometry.
+        UserError: a header does not state the geometry.
     """
     # Loading needs no more: a tensor is read whole before it is rearranged, but those are loaded first,
     # and the embeddings, which are not rearranged, later take more than the freed buffer held.
@@ -91,7 +93,20 @@ def predicted_memory(
     found = geometry(header)
     kv_bytes = _kv_bytes(shape.kv_bytes, cache_types, found["head_dim"], found["value_dim"])
     kept = replace(shape, kv_bytes=kv_bytes)
-    return _memory(kept, weights, context, slots, flash_attention=flash_attention, batch=batch)
+    found_memory = _memory(kept, weights, context, slots, flash_attention=flash_attention, batch=batch)
+    if draft is None:
+        return found_memory
+    beside = predicted_memory(
+        draft, context=context, slots=slots, flash_attention=flash_attention, batch=batch
+    )
+    return replace(
+        found_memory,
+        weights=found_memory.weights + beside.weights,
+        kv=found_memory.kv + beside.kv,
+        compute=found_memory.compute + beside.compute,
+        # A second vocabulary, in the same process.
+        process=found_memory.process + beside.process - _PROCESS,
+    )
 
 
 def _kv_bytes(f16: int, types: tuple[str, str], key: int | None, value: int | None) -> int:

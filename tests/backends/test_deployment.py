@@ -13,9 +13,11 @@ from evalkit.config.settings import run_settings
 from evalkit.engines.llama_cpp import Settings
 from evalkit.engines.llama_options import (
     check_deployment,
+    check_draft,
     deployment_arguments,
     deployment_identity,
     deployment_options,
+    draft_arguments,
 )
 from evalkit.run.folder import run_id
 from evalkit.schema import UserError
@@ -111,6 +113,9 @@ def test_a_servers_command_line(adapter: Path) -> None:
             "--api_key is evalkit's to set: leave it out",
         ),
         (["backend.lora_scale=2"], "backend.lora_scale belongs to an adapter"),
+        (["backend.draft_tokens=4"], "backend.draft_tokens belong to a draft model: backend.draft=FILE.gguf"),
+        (["backend.draft=nowhere.gguf"], "backend.draft=nowhere.gguf: No such file or directory"),
+        (["backend.extra_args=[-md,x]", "backend.binary=x"], "-md is evalkit's to set: use backend.draft"),
         (["backend.lora=nowhere.gguf"], "backend.lora=nowhere.gguf: No such file or directory"),
     ],
 )
@@ -120,11 +125,65 @@ def test_what_cannot_be_meant_is_one_line(words: list[str], said: str) -> None:
     assert said in str(error.value)
 
 
-def test_an_adapter_must_be_a_gguf_file(tmp_path: Path) -> None:
+def test_an_adapter_and_a_draft_must_be_gguf_files(tmp_path: Path) -> None:
     path = tmp_path / "adapter.safetensors"
     path.write_bytes(b"\x00\x01\x02\x03")
     with pytest.raises(UserError, match=r"no GGUF file: llama\.cpp's convert_lora"):
         check(backend(f"backend.lora={path}"))
+    with pytest.raises(UserError, match="no GGUF file: give a smaller model of the same family"):
+        check(backend(f"backend.draft={path}"))
+
+
+def test_a_draft_is_known_by_its_content(adapter: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.gguf"
+    other.write_bytes(b"GGUF and something else")
+    plain, first, second = backend(), backend(f"backend.draft={adapter}"), backend(f"backend.draft={other}")
+    assert "draft_sha256" not in deployment_identity(plain)
+    assert deployment_identity(first) != deployment_identity(second)
+    ids = {run_id(run_settings([*WORDS, *more])) for more in ([], [f"backend.draft={adapter}"])}
+    assert len(ids) == 2
+    assert backend("backend.slots=1").is_exact
+    assert not backend("backend.slots=1", f"backend.draft={adapter}").is_exact
+    assert deployment_options(first)["draft"] == str(adapter)
+
+
+def _server(folder: Path, help_text: str) -> str:
+    """A program that says this when it is asked for help."""
+    path = folder / "llama-server"
+    path.write_text(f"#!/bin/sh\necho '{help_text}'\n")
+    path.chmod(0o755)
+    return str(path)
+
+
+def test_the_words_for_a_draft_are_those_of_the_server(adapter: Path, tmp_path: Path) -> None:
+    settings = backend(f"backend.draft={adapter}", "backend.draft_tokens=6")
+    today = ["--model-draft", str(adapter), "--spec-type", "draft-simple", "--spec-draft-n-max", "6"]
+    assert draft_arguments(settings, -1, None) == today
+    assert draft_arguments(settings, 9, None) == [*today, "--n-gpu-layers-draft", "9"]
+    for name, help_text, words in (
+        ("new", "--spec-type none,draft-simple", today),
+        ("old", "--draft-max N", ["--model-draft", str(adapter), "--draft-max", "6"]),
+    ):
+        (tmp_path / name).mkdir()
+        assert draft_arguments(settings, -1, _server(tmp_path / name, help_text)) == words
+    assert draft_arguments(backend(), -1, None) == []
+
+
+def test_a_draft_must_have_the_models_vocabulary() -> None:
+    model, other = header_of(BUILDS["q8_0"], Geometry(vocabulary=1000)), Geometry(vocabulary=2000)
+    check_draft(header_of(BUILDS["q4_0"], Geometry(vocabulary=1128, layers=2)), model)
+    with pytest.raises(UserError, match=r"x\.gguf: it has another vocabulary than x\.gguf: give a smaller"):
+        check_draft(header_of(BUILDS["q4_0"], other), model)
+
+
+def test_memory_of_a_draft_is_added() -> None:
+    model, small = header_of(BUILDS["q8_0"], Geometry()), header_of(BUILDS["q4_0"], Geometry(layers=4))
+    shape: dict[str, Any] = {"context": 4096, "slots": 2, "flash_attention": False}
+    alone, beside = predicted_memory(model, **shape), predicted_memory(small, **shape)
+    both = predicted_memory(model, **shape, draft=small)
+    assert both.weights == alone.weights + beside.weights
+    assert both.kv == alone.kv + beside.kv
+    assert alone.total + beside.total > both.total > alone.total + beside.weights + beside.kv
 
 
 @pytest.mark.parametrize(

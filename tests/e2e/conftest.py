@@ -92,3 +92,12 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     done = evalkit(*small_run(run_dir), cwd=run_dir.parent)
     assert done.returncode == 0, done.stderr
     return run_dir
+
+
+@pytest.fixture
+def llama_server(tmp_path: Path) -> Path:
+    binary = tmp_path / "llama-server"
+    script = Path(__file__).with_name("llama_server.py")
+    binary.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{script}" "$@"\n')
+    binary.chmod(0o755)
+    return binary

@@ -19,6 +19,8 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     for name in ("model", "host", "port", "parallel", "ctx-size", "threads", "threads-batch", "flash-attn"):
         parser.add_argument(f"--{name}", required=True)
+    for name in ("model-draft", "spec-type", "spec-draft-n-max"):  # as llama.cpp has them since 2026
+        parser.add_argument(f"--{name}")
     for name in ("cache-ram", "reasoning-format", "n-gpu-layers"):
         parser.add_argument(f"--{name}")
     for name in ("jinja", "no-context-shift", "no-webui", "no-mmap", "no-repack", "no-warmup"):
@@ -35,6 +37,11 @@ def main() -> None:
     params.api_keys = [os.environ["LLAMA_API_KEY"]]
     params.cache_ram_mib = int(given.cache_ram)
     params.fit_params = False
+    if given.model_draft:
+        assert given.spec_type == "draft-simple"
+        kinds = xllamacpp.common_speculative_type
+        params.speculative.types = [kinds.COMMON_SPECULATIVE_TYPE_DRAFT_SIMPLE]
+        params.speculative.draft.mparams.path = given.model_draft
     server = xllamacpp.Server(params)  # it serves until the process is killed
     threading.Event().wait()
     del server

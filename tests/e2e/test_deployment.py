@@ -68,3 +68,29 @@ def test_an_adapter(plain: tuple[list[str], dict[str, Any]], tmp_path: Path) -> 
     assert found["1"][0] != plain[0]
     assert found["0"][0] == plain[0]
     assert found["1"][1]["lora_sha256"] == found["0"][1]["lora_sha256"]
+
+
+def test_a_draft(plain: tuple[list[str], dict[str, Any]], model_file: Path, tmp_path: Path) -> None:
+    """The model as its own draft: its proposals are taken, and memory holds two."""
+    _, engine = run(tmp_path, "backend.context=512", f"backend.draft={model_file}", "backend.draft_tokens=4")
+    assert engine["draft_sha256"] == engine["weights_sha256"]
+    assert engine["draft_tokens"] == 4
+    both, alone = engine["predicted_memory"], plain[1]["predicted_memory"]
+    assert (both["weights"], both["kv"]) == (2 * alone["weights"], 2 * alone["kv"])
+    measured = json.loads((tmp_path / "run/run.json").read_text())["measured"]["peak_memory_bytes"]
+    assert measured > 1.5 * alone["weights"]
+    asked = ("users=1", "requests=2", f"backend.draft={model_file}", "json=true")
+    done = evalkit("load", MODEL, *WORDS, *asked, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    level = found["levels"][0]
+    assert level["draft_tokens"] >= level["draft_accepted"] > 0
+    assert ["--model-draft", str(model_file)] == found["command"][-4:-2]
+
+
+def test_a_draft_beside_a_binary(llama_server: Path, model_file: Path, tmp_path: Path) -> None:
+    texts, engine = run(
+        tmp_path, "backend.context=512", f"backend.binary={llama_server}", f"backend.draft={model_file}"
+    )
+    assert len(texts) == 2
+    assert "draft_sha256" in engine

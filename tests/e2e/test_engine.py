@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
-import sys
 from array import array
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -135,15 +134,6 @@ def test_sampling_is_sent_and_not_left_to_the_servers_defaults(tmp_path: Path) -
         assert cold[0] == cold[1], "top_k 1 leaves no choice at any temperature"
 
     asyncio.run(sample())
-
-
-@pytest.fixture
-def llama_server(tmp_path: Path) -> Path:
-    binary = tmp_path / "llama-server"
-    script = Path(__file__).with_name("llama_server.py")
-    binary.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{script}" "$@"\n')
-    binary.chmod(0o755)
-    return binary
 
 
 def test_a_binary_instead_of_the_wheel(llama_server: Path, tmp_path: Path) -> None:

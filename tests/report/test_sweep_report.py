@@ -10,11 +10,12 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
+from evalkit.behaviour import Behaviour
 from evalkit.report.curves import curves
 from evalkit.report.sweep import report, sweep_csv, sweep_terminal
 from evalkit.schema import Verdict
 from evalkit.sweep.record import Sweep
-from tests.sweep.ladders import crowd, fin_r1, tiny
+from tests.sweep.ladders import crowd, estimate, fin_r1, tiny
 
 
 def section(text: str, heading: str) -> str:
@@ -65,6 +66,27 @@ def test_losses_and_costs_have_one_row_a_member() -> None:
     assert "| Fin-R1 Q8_0 | 8.10 GB | 8.50 | pure Q8_0 | 9.07 GiB | 9.06 GiB (-0.1 %) | 7.2 |" in text
     q4 = next(cells(line) for line in section(text, "## What each loses").splitlines() if "Q4_K |" in line)
     assert q4[1:4] == ["as good as the reference (within 2 points)", "-1.0 [-2.0, 0.0]", "77.2 [76.0, 78.5]"]
+
+
+def test_how_members_answer_is_beside_the_reference() -> None:
+    assert "## How they answer" not in report(tiny())
+    share, more = estimate(0.5, 0.05, 100), estimate(0.1, 0.02, 100)
+    alone = (Behaviour("in a | box", None, share, None), Behaviour("refused", None, None, None))
+    beside = (Behaviour("in a | box", share, estimate(0.6, 0.05, 100), more), alone[1])
+    sweep = tiny()
+    members = [replace(each, behaviours=beside) for each in sweep.members]
+    reference = next(i for i, each in enumerate(members) if each.name == sweep.reference)
+    members[reference] = replace(members[reference], behaviours=alone)
+    text = section(report(replace(sweep, members=tuple(members))), "## How they answer")
+    shares, differences = text.split("Difference to the reference")
+    rows = [
+        [cells(line)[-1] for line in part.splitlines() if "SmolLM2" in line] for part in (shares, differences)
+    ]
+    assert rows[0].count("60.0 [50.2, 69.8]") == len(members) - 1
+    assert rows[0].count("50.0 [40.2, 59.8]") == 1
+    assert rows[1] == ["+10.0 [+6.1, +13.9]"] * (len(members) - 1)
+    assert "refused" not in shares  # of no answer can it be told
+    assert "in a | box" not in shares  # a record may be anybody's, and its bar makes no column
 
 
 def test_benchmarks_show_flips_and_both_mcnemars() -> None:

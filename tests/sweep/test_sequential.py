@@ -96,6 +96,13 @@ def test_members_stop_when_their_verdicts_are_there(
     worse_by = found.member("worse").comparisons[0].difference
     assert worse_by.low <= -1 / 3 <= worse_by.high < 0
     assert "saved" in capsys.readouterr().out
+    ended = {m.name: next(b for b in m.behaviours if b.name.startswith("ended")) for m in found.members}
+    assert ended["base"].difference is None
+    assert ended["base"].candidate is not None
+    assert ended["base"].candidate.n == QUESTIONS
+    difference = ended["worse"].difference
+    assert difference is not None
+    assert difference.n == looked(found, "worse").items
     report = (tmp_path / "results" / "sweep" / "report.md").read_text()
     assert "## Stopped when resolved" in report
 

@@ -1,0 +1,1 @@
+"""A file under load: how long people wait when several ask at once."""
