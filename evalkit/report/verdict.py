@@ -185,4 +185,15 @@ def open_answer(sweep: Sweep, open_: Sequence[Member]) -> str:
     never = [need for need in needs if need.kind == "never"]
     if never:
         return f"{start}; {too_few(never[0], len(sweep.benchmarks) == 1)}."
-    return f"{start}; how many would cannot be told."
+    alone = [title for name, title in sweep.benchmarks.items() if any(_in_one(each, name) for each in open_)]
+    if alone:
+        return (
+            f"{start}: all of {' and '.join(alone)} are of one page, dialogue or file, and one does not say "
+            "what is chance; `sampling=item`, or a larger limit, asks several."
+        )
+    return f"{start}; how many would, cannot be told."
+
+
+def _in_one(member: Member, benchmark: str) -> bool:
+    found = member.compared(benchmark)
+    return found is not None and found.difference.clusters == 1

@@ -27,6 +27,7 @@ _RUNS = 3  # earlier runs that are looked at, the newest first
 _MOST_BYTES = 1 << 30  # of one run's answers
 _BYTES_A_TOKEN = 3  # of a prompt: less than any tokenizer needs for English, about what it needs for Chinese
 _STEP = 256  # llama.cpp pads the context of a slot to this
+_MORE_THAN_A_TRY = 20  # questions
 _HOUR = 3600
 
 
@@ -36,6 +37,7 @@ class Forecast:
 
     ``basis``: where the lengths come from. ``seconds`` is None where nothing tells the speed here;
     ``download`` and ``memory`` (bytes) where nothing tells them. ``machine`` is the memory of this one.
+    ``of_one_group``: titles of benchmarks whose questions, though many, share a page, dialogue or file.
     """
 
     questions: dict[str, int]
@@ -46,6 +48,7 @@ class Forecast:
     download: int | None
     memory: int | None
     machine: int
+    of_one_group: tuple[str, ...] = ()
 
     @property
     def answer_tokens(self) -> float:
@@ -66,7 +69,7 @@ class Forecast:
         return {**asdict(self), "answer_tokens": self.answer_tokens, "hourly_limit": self.hourly_limit}
 
     def lines(self) -> list[str]:
-        """Two lines: what is asked, and what that takes."""
+        """What is asked, what that takes, and where it can give no interval."""
         asked = " · ".join(f"{self.titles[name]} {count:,}" for name, count in self.questions.items())
         first = f"{asked}: about {_rounded(self.answer_tokens):,} answer tokens ({self.basis})"
         parts = []
@@ -83,7 +86,11 @@ class Forecast:
         )
         if self.hourly_limit is not None:
             parts.append(f"limit={self.hourly_limit} takes an hour")
-        return [first, " · ".join(parts)]
+        groups = [
+            f"{title}: all of one page, dialogue or file, which gives no interval: sampling=item asks several"
+            for title in self.of_one_group
+        ]
+        return [first, " · ".join(parts), *groups]
 
 
 def _rounded(count: float) -> int:
@@ -115,7 +122,16 @@ def forecast(settings: RunSettings, requests: Sequence[Request], done: Iterable[
         download=to_download(settings.model),
         memory=_memory(settings, requests),
         machine=psutil.virtual_memory().total,
+        of_one_group=tuple(settings.benchmark[name].title for name in _of_one_group(requests)),
     )
+
+
+def _of_one_group(requests: Sequence[Request]) -> list[str]:
+    """Benchmarks of whose questions, if they are more than a try, an interval will know one cluster."""
+    groups = defaultdict[str, Counter[str]](Counter)
+    for request in requests:
+        groups[request.example.benchmark][request.example.group] += 1
+    return [name for name, sizes in groups.items() if len(sizes) == 1 and sizes.total() >= _MORE_THAN_A_TRY]
 
 
 def _basis(questions: Iterable[str], lengths: Mapping[str, float], assumed: int) -> str:

@@ -13,7 +13,8 @@ from rich.console import Console
 from evalkit.behaviour import Behaviour
 from evalkit.report.curves import curves
 from evalkit.report.sweep import report, sweep_csv, sweep_terminal
-from evalkit.schema import Verdict
+from evalkit.report.verdict import open_answer
+from evalkit.schema import Comparison, Verdict
 from evalkit.sweep.record import Sweep
 from tests.sweep.ladders import crowd, estimate, fin_r1, tiny
 
@@ -207,3 +208,20 @@ def test_better_counts_as_good() -> None:
         line for line in report(replace(sweep, members=members)).splitlines() if line.startswith("- from")
     ][-1]
     assert "Q4_K_S" in last
+
+
+def test_questions_of_one_page_are_named_where_they_leave_no_answer() -> None:
+    sweep = tiny()
+    one = sweep.members[1]
+    name = next(iter(sweep.benchmarks))
+
+    def alone(found: Comparison) -> Comparison:
+        known = 1 if found.benchmark == name else 20
+        difference = replace(found.difference, error=None, clusters=known)
+        return replace(found, difference=difference, verdict=Verdict("unresolved"))
+
+    member = replace(one, comparisons=tuple(alone(found) for found in one.comparisons))
+    assert f"all of {sweep.benchmarks[name]} are of one page, dialogue or file" in open_answer(
+        sweep, [member]
+    )
+    assert "of one page" not in open_answer(sweep, [one])

@@ -54,6 +54,20 @@ def test_without_an_earlier_run_the_lengths_are_assumed_and_said(tmp_path: Path)
     assert of(tmp_path, "protocol.max_tokens=64").answer_tokens == 34 * 64
 
 
+def test_many_questions_of_one_page_are_said_to_give_no_interval(tmp_path: Path) -> None:
+    settings = changed(run_settings(RUN), results_dir=str(tmp_path))
+    requests = wanted(settings, load_data(settings))
+    tweets = [each for each in requests if each.example.benchmark == "tfns"]
+    together = [replace(each, example=replace(each.example, group="one")) for each in tweets]
+    assert forecast(settings, together).of_one_group == (), "18 are a try"
+    found = forecast(settings, [*requests, *together, *tweets])
+    assert found.of_one_group == (), "they are of several"
+    found = forecast(settings, together * 2)
+    assert found.lines()[-1] == (
+        "TFNS: all of one page, dialogue or file, which gives no interval: sampling=item asks several"
+    )
+
+
 def test_earlier_runs_tell_lengths_and_speed(tmp_path: Path) -> None:
     earlier(tmp_path, "fin-r1-q4_k", 4096, {"finqa": 600, "tfns": 100}, 140.0)
     found = of(tmp_path)
