@@ -5,16 +5,14 @@ The curve that docs/sweeps.md shows is one of the leaderboard's own files.
 
 from __future__ import annotations
 
-import json
 import sys
 import tempfile
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
-from evalkit.board.site import number_text, percent_digits
-from evalkit.text import file_size, size_text
+from evalkit.board.site import percent_digits
+from evalkit.sweep.record import Divergence, Member, read_checked
+from evalkit.text import file_size, tenths
 from tests.site.browser import chromium
 
 ROOT = Path(__file__).parents[1]
@@ -22,36 +20,38 @@ RESULTS = ROOT / "results"
 README = ROOT / "README.md"
 PICTURE = RESULTS / "pictures" / "site.png"
 EXAMPLE = ("finqa", "CWQ/2017/page_58.pdf-1")  # one that some of the files get right
+SWEEP = "records/sweeps/qwen2.5-coder-1.5b-ladder.json"
+TOLD = ("finqa", "convfinqa", "ant_finance", "tfns")
+TOLD_APART = "tfns"  # whose tokens tell all the files apart
 START, END = "<!-- made by `make pictures` -->\n", "<!-- end -->\n"
 SIZE = (1180, 1330)  # of the screenshot, CSS pixels
 
 
 def table(results: Path) -> str:
-    """The measured rows of leaderboard.json as README has them."""
-    board = json.loads((results / "leaderboard.json").read_text(encoding="utf-8"))
-    titles: dict[str, str] = board["benchmarks"]
-    header = ["File", *titles.values(), "Average [95 %]", "Size", "Peak memory", "Tokens/s"]
-    rows = [header, ["---", *["---:"] * (len(header) - 1)]]
-    rows += [_row(entry, list(titles)) for entry in board["measured"]]
+    """The members of the kept sweep: the reference first, then those that stay nearer to it."""
+    sweep = read_checked(results / SWEEP)
+    titles = [sweep.benchmarks[name] for name in TOLD]
+    header = ["File", "Size", *titles, f"KL on {sweep.benchmarks[TOLD_APART]} [95 %]", "Same token"]
+    members = sorted(sweep.members, key=lambda each: _divergence(each).kl.value if each.fidelity else -1.0)
+    rows = [header, ["---", *["---:"] * (len(header) - 1)], *(_row(each) for each in members)]
     return "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 
-def _row(entry: Mapping[str, Any], names: list[str]) -> list[str]:
-    average, low, high = (percent_digits(entry["average"][part]) for part in ("value", "low", "high"))
+def _row(member: Member) -> list[str]:
+    assert member.weights is not None
+    found = _divergence(member) if member.fidelity else None
     return [
-        entry["title"],
-        *(_cell(entry["cells"].get(name)) for name in names),
-        f"{average} [{low}, {high}]",
-        file_size(entry["size_bytes"]),
-        size_text(entry["peak_memory_bytes"]),
-        number_text(entry["decode_tokens_per_second"], 0),
+        member.title.rpartition("→ ")[2].removeprefix("Qwen2.5-Coder-1.5B-Instruct "),
+        file_size(member.weights.size_bytes),
+        *(percent_digits(member.accuracy[name].value) for name in TOLD),
+        f"{found.kl.value:.2g} [{found.kl.low:.2g}, {found.kl.high:.2g}]" if found else "the reference",
+        f"{tenths(found.agreement.value)} %" if found else "-",
     ]
 
 
-def _cell(cell: Mapping[str, Any] | None) -> str:
-    if cell is None or cell["estimate"] is None:
-        return "unscored" if cell and cell["unscored"] else "–"
-    return percent_digits(cell["estimate"]["value"])
+def _divergence(member: Member) -> Divergence:
+    assert member.fidelity is not None
+    return member.fidelity.parts[TOLD_APART]
 
 
 def with_table(readme: str, rows: str) -> str:

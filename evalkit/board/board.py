@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -15,7 +15,7 @@ from evalkit.run.folder import read_run_json
 from evalkit.run.generations import GENERATIONS, seal_of
 from evalkit.run.info import Run, RunInfo, answering, asked
 from evalkit.run.judgements import CalibrationFacts, JudgeCalibration, JudgedBenchmark, JudgeFacts
-from evalkit.run.record import RECORD_FILE, SUFFIX, load_run
+from evalkit.run.record import RECORD_FILE, SUFFIX, load_run, to_bytes, without_prompts
 from evalkit.run.runner import sealed_answers
 from evalkit.schema import DEFAULT, ENGINE_ERROR, JUDGED, Estimate, Item, UserError
 from evalkit.sweep.record import FILE, Sweep, read_checked
@@ -351,17 +351,19 @@ def _name(path: Path, results: Path) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """A file to copy, and to where."""
+    """A file to copy, and to where; a record without `prompts` has hashes in their place."""
 
     source: Path
     target: Path
+    prompts: bool = True
 
 
-def copy_of(folder: Path, results: Path, *, partial: bool) -> Copy:
+def copy_of(folder: Path, results: Path, *, partial: bool, prompts: bool = True) -> Copy:
     """What is kept of a run's or a sweep's folder. Nothing is written.
 
     Args:
         partial: whether a run that lacks answers, or a sweep with members that failed or do, may be kept.
+        prompts: whether a run's questions are kept with it.
 
     Raises:
         UserError: there is no record, it is not one, or it is partial and must not be.
@@ -369,7 +371,7 @@ def copy_of(folder: Path, results: Path, *, partial: bool) -> Copy:
     if (folder / FILE).is_file():
         return _sweep(folder, results, partial)
     if (folder / RECORD_FILE).is_file():
-        return _run(folder, results, partial)
+        return replace(_run(folder, results, partial), prompts=prompts)
     if (folder / "config.yaml").is_file():
         raise UserError(f"{folder} has no record yet: `evalkit score {folder}` makes it")
     raise UserError(
@@ -429,7 +431,9 @@ def write(copy: Copy) -> str:
         UserError: it cannot be read or written.
     """
     try:
-        content = copy.source.read_bytes()
+        content = (
+            copy.source.read_bytes() if copy.prompts else to_bytes(without_prompts(load_run(copy.source)))
+        )
         there = copy.target.read_bytes() if copy.target.exists() else None
         if there == content:
             return "already kept"

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 HELP = """
-usage: evalkit keep RUN|SWEEP_DIR... [results_dir=results] [partial=true] [json=true]
+usage: evalkit keep RUN|SWEEP_DIR... [results_dir=results] [partial=true] [prompts=false]
+                    [json=true]
 
 Copy what the leaderboard needs of finished runs and sweeps to where a repository keeps it:
   a run's record.jsonl.gz     to results/records/<model>/<run id>.jsonl.gz
@@ -13,6 +14,8 @@ Copy what the leaderboard needs of finished runs and sweeps to where a repositor
 Either all are copied or none. A copy that is there already is replaced.
 
   partial=true             also a run that lacks answers, or a sweep with members that are not done
+  prompts=false            with hashes in place of the questions: benchmarks and private data stay where they
+                           are, and comparisons still know which prompts are the same
   results_dir=DIR          default: results
   json=true                the same as JSON
 
@@ -23,7 +26,7 @@ examples:
 exit code: 0 done, 2 wrong request
 """
 
-_SETTINGS = {"results_dir": "results", "partial": "false", "json": "false"}
+_SETTINGS = {"results_dir": "results", "partial": "false", "prompts": "true", "json": "false"}
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -41,7 +44,8 @@ def main(arguments: Sequence[str]) -> int:
     if not folders:
         raise UserError("keep: give the folders of runs or sweeps: evalkit keep RUN_DIR...")
     results, partial = Path(given.text("results_dir")), given.truth("partial")
-    copies = [copy_of(folder, results, partial=partial) for folder in folders]
+    prompts = given.truth("prompts")
+    copies = [copy_of(folder, results, partial=partial, prompts=prompts) for folder in folders]
     if given.truth("json"):
         write_json([{"what": write(copy), "source": copy.source, "target": copy.target} for copy in copies])
         return 0

@@ -8,6 +8,7 @@ anybody's, so it is checked here, and only here.
 from __future__ import annotations
 
 import gzip
+import hashlib
 import io
 import json
 import zlib
@@ -130,6 +131,27 @@ def to_bytes(run: Run) -> bytes:
                 left_out = {name for name in _LATER_IN_ROWS if not getattr(row, name)}
                 file.write(_ROW.dump_json(row, exclude=left_out) + b"\n")
     return packed.getvalue()
+
+
+def without_prompts(run: Run) -> Run:
+    """The run with hashes in place of its prompts: equal ones stay equal, and no words of theirs are kept."""
+    items = (
+        replace(
+            item,
+            question="",
+            choices=dict.fromkeys(item.choices, ""),
+            samples=tuple(_without_prompt(sample) for sample in item.samples),
+        )
+        for item in run.items
+    )
+    return replace(run, items=tuple(items))
+
+
+def _without_prompt(sample: Sample) -> Sample:
+    def hashed(content: str) -> str:
+        return f"(left out; sha256 {hashlib.sha256(content.encode()).hexdigest()[:16]})"
+
+    return replace(sample, messages=tuple((role, hashed(content)) for role, content in sample.messages))
 
 
 def _line(content: object) -> bytes:

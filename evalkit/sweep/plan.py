@@ -368,7 +368,13 @@ def _built(base: ModelSettings, recipe: Recipe, imatrix: str | None) -> ModelSet
     )
 
 
-def _claim(recipe: Recipe) -> dict[str, str]:
-    """In the words of the model configs: what embeddings, output and the rest are said to be."""
-    claim = {"embeddings": recipe.embeddings, "output": recipe.output, "rest": recipe.type}
+def _claim(recipe: Recipe) -> str | dict[str, str | None]:
+    """In the words of the model configs: a label, or what embeddings, output and the rest are said to be.
+
+    A mix has tensors of several types, and Q2_K is the name of a mix and of a type.
+    """
+    if not recipe.pure and recipe.embeddings is None and recipe.output is None:
+        return recipe.mix_name
+    rest = recipe.mix.tensor if recipe.pure else recipe.mix_name
+    claim = {"embeddings": recipe.embeddings, "output": recipe.output, "rest": rest}
     return {part: type_ for part, type_ in claim.items() if type_}

@@ -19,7 +19,7 @@ from evalkit.run.runner import read_run
 from evalkit.text import percent, size_text, tenths, write_json
 from tests.contract.commands import RESULTS, ROOT, inside, outputs
 
-SWEEP = f"sweep={RESULTS / 'records' / 'sweeps' / 'smollm2-ladder.json'}"
+SWEEP = f"sweep={RESULTS / 'records' / 'sweeps' / 'qwen2.5-coder-1.5b-ladder.json'}"
 ASKED = ("data=sample", "benchmark=finqa,tfns")
 
 
@@ -121,11 +121,11 @@ def test_compare(ask: Any) -> None:
 
 
 def test_recommend(ask: Any) -> None:
-    found, text = ask("recommend", "memory=300MiB", SWEEP)
+    found, text = ask("recommend", "memory=2.4GiB", SWEEP)
     assert text.startswith(found["answer"])
     chosen = found["recommendation"]["chosen"]
     assert chosen["member"]["title"] in text
-    assert f"needs {size_text(chosen['bytes'], up=True)} of 300.00 MiB" in text
+    assert f"needs {size_text(chosen['bytes'], up=True)} of 2.40 GiB" in text
     for unfit in found["recommendation"]["unfit"]:
         assert unfit["member"]["title"] in text.partition("unfit ")[2]
 

@@ -17,6 +17,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from evalkit.__main__ import COMMANDS, main
+from evalkit.config.settings import run_settings
+from evalkit.run.runner import load_data
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "results"
@@ -68,11 +70,12 @@ def outputs(name: str, shift: int) -> str:
 
 
 def asked() -> list[tuple[str, str, int | None]]:
-    """Benchmark, id and turn of every example of the samples, from a committed record of all of them."""
-    with gzip.open(next((RESULTS / "records" / "smollm2-135m").glob("*.gz")), "rt", encoding="utf-8") as file:
-        next(file)
-        rows = [json.loads(line) for line in file]
-    return [(row["benchmark"], row["id"], row["turn"]) for row in rows]
+    """Benchmark, id and turn of every example of the samples, page by page as records have them."""
+    settings = run_settings(["+model=replay", "model.path=unread", "data=sample", BENCHMARKS])
+    examples = [each for loaded in load_data(settings).values() for each in loaded.examples]
+    order = list(settings.benchmark)
+    examples.sort(key=lambda each: (order.index(each.benchmark), each.group, each.id, each.turn or 0))
+    return [(each.benchmark, each.id, each.turn) for each in examples]
 
 
 def replayed(name: str, shift: int, *more: str) -> list[str]:
@@ -169,12 +172,12 @@ def _score(folder: Path) -> str:
 
 
 SCORED = ("scores.jsonl", "report.md", "table.md", "table.csv", "rules.csv", "disagreements.csv")
-SWEEP = "sweep=results/records/sweeps/smollm2-ladder.json"
+SWEEP = "sweep=results/records/sweeps/qwen2.5-coder-1.5b-ladder.json"
 COMMANDS_SHOWN: dict[str, Callable[[Path], str]] = {
     "models": _shown("models"),
     "benchmarks": _shown("benchmarks"),
     "audit": _shown("audit"),
-    "recommend": _shown("recommend", "memory=300MiB", SWEEP),
+    "recommend": _shown("recommend", "memory=2.5GiB", SWEEP),
     "recommend-nothing": _shown("recommend", "memory=1MiB", SWEEP),
     "no-such-model": _shown("run", "+model=fin-r1-q4k", "data=sample"),
     "no-such-setting": _shown("run", "+model=fin-r1-q4_k", "data=sample", "limt=3"),

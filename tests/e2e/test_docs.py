@@ -84,7 +84,9 @@ def test_commands_that_can_run_here_run(
         shutil.copytree(undisturbed, tmp_path / folder)
     sweep = tmp_path / "results" / "sweeps" / "example" / "ladder"
     sweep.mkdir(parents=True)
-    shutil.copy(ROOT / "results" / "records" / "sweeps" / "smollm2-ladder.json", sweep / "sweep.json")
+    shutil.copy(
+        ROOT / "results" / "records" / "sweeps" / "qwen2.5-coder-1.5b-ladder.json", sweep / "sweep.json"
+    )
     for benchmark in BENCHMARKS.iterdir():
         shutil.copytree(benchmark / "sample", tmp_path / "DIR" / benchmark.name)
     texts = [{"id": r["id"], "text": r["text"]} for r in records(undisturbed) if r["benchmark"] == "finqa"]

@@ -134,3 +134,18 @@ def test_wrong_requests(tmp_path: Path) -> None:
     ]:
         with pytest.raises(UserError, match=says):
             main(arguments)
+
+
+def test_questions_can_stay_where_they_are(tmp_path: Path) -> None:
+    asked = with_items(RUN, [item("finqa", 1, 1.0), item("finqa", 2, 0.0)])
+    folder = run_folder(tmp_path / "r", asked)
+    assert main([str(folder), f"results_dir={tmp_path / 'results'}", "prompts=false"]) == 0
+    (kept,) = collect(tmp_path / "results", local=False).runs.values()
+    assert [each.samples[0].text for each in kept.items] == [each.samples[0].text for each in asked.items]
+    assert [each.samples[0].scores for each in kept.items] == [each.samples[0].scores for each in asked.items]
+    words = [content for each in asked.items for _, content in each.samples[0].messages]
+    left = [content for each in kept.items for _, content in each.samples[0].messages]
+    assert words
+    assert all(content.startswith("(left out; sha256 ") for content in left)
+    assert [left.count(each) for each in left] == [words.count(each) for each in words], "equal stay equal"
+    assert not any(each.question or "".join(each.choices.values()) for each in kept.items)

@@ -48,8 +48,8 @@ def test_a_ladder_makes_members_of_files_that_do_not_exist_yet() -> None:
     assert model.source
     assert model.source.recipe
     assert model.source.recipe.type == "Q4_0"
-    assert isinstance(model.recipe, dict)
-    assert model.recipe["rest"] == "Q4_0"
+    assert model.recipe == {"rest": "Q4_0"}
+    assert found.members[0].settings.model.recipe == "Q8_0"
     assert found.members[0].settings.protocol.max_tokens == 96, "the sweep's own overrides apply"
 
 
