@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from evalkit.fidelity.measure import Say
+    from evalkit.run.info import Run
 
 HELP = """
 usage: evalkit fidelity REFERENCE_RUN FILE.gguf... [KEY=VALUE ...]
@@ -28,6 +29,7 @@ stopped.
   context=N                tokens of context (default: as the longest prompt and answer need)
   threads=N                of the processor (default: its cores)
   gpu_layers=-1            layers on the GPU, where the library has one; -1: all
+  binary=PATH              a llama-server to tokenize the prompts with (default: the run's, else the wheel's)
   data.dir=PATH            where the run's local data is now, if it has moved
   json=true                print what fidelity.json holds
 
@@ -48,12 +50,14 @@ _DEFAULTS = {
     "context": "",
     "threads": "",
     "gpu_layers": "-1",
+    "binary": "",
     "data.dir": "",
     "json": "false",
 }
 
 
 def main(arguments: Sequence[str]) -> int:
+    from dataclasses import replace
     from pathlib import Path
 
     from evalkit.config.options import read_arguments
@@ -84,6 +88,7 @@ def main(arguments: Sequence[str]) -> int:
         context=given.optional_whole("context"),
         threads=given.optional_whole("threads") or default_threads(),
         gpu_layers=gpu_layers(given),
+        binary=given.text("binary") or None,
     )
     require_library()
     wants_json = given.truth("json")
@@ -92,6 +97,7 @@ def main(arguments: Sequence[str]) -> int:
     data_dir = given.text("data.dir") or None
     run = read_run(run_path, data_dir)
     check_reference(run)
+    settings = replace(settings, binary=settings.binary or _binary_of(run))
     reference = reference_file(run, given.path("reference"))
     candidates = [read_run(find_run(name), data_dir) for name in given.names("runs")]
     out = given.path("out")
@@ -126,3 +132,13 @@ def _progress() -> Say:
             sys.stderr.flush()
 
     return say
+
+
+def _binary_of(run: Run) -> str | None:
+    """The llama-server that made the run, if it is still there: it renders prompts as it did."""
+    from pathlib import Path
+
+    from evalkit.text import mapping
+
+    path = mapping(run.info.raw.get("engine")).get("binary")
+    return path if isinstance(path, str) and Path(path).is_file() else None
