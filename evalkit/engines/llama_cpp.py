@@ -6,7 +6,6 @@ so a request says on which slot it belongs.
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import importlib.metadata
 import importlib.util
@@ -37,6 +36,7 @@ from evalkit.engines.llama_options import (
     deployment_options,
     draft_arguments,
     draft_header,
+    loading_words,
 )
 from evalkit.engines.measure import PeakMemory, Trial, measure_speed
 from evalkit.engines.process import Limits, free_port, refuse_shared_port, require_free_port
@@ -302,6 +302,8 @@ class LlamaCpp(ChildEngine):
     def server_command(self) -> list[str]:
         words = [*arguments(self._options, DEPLOYED_PORT), *deployment_arguments(self._backend)]
         words += self._draft_words()
+        if self._binary:  # of another llama-server nobody knows in which words it takes this
+            words += loading_words(self._binary, mmap=self._options.mmap)
         if self._template_file:
             words += ["--chat-template-file", self._template_file]
         return [self._binary or "llama-server", *words]
@@ -455,18 +457,6 @@ def arguments(options: ServerOptions, port: int) -> list[str]:
     if not options.warmup:
         words.append("--no-warmup")
     return words
-
-
-@functools.cache
-def loading_words(binary: str, *, mmap: bool) -> list[str]:
-    """How llama-server is told to read the file and not to map it: newer builds know no `--no-mmap`."""
-    if mmap:
-        return []
-    try:
-        shown = subprocess.run([binary, "--help"], capture_output=True, text=True, timeout=60, check=False)
-    except (OSError, ValueError, subprocess.SubprocessError):
-        return ["--no-mmap"]
-    return ["--load-mode", "none"] if "--load-mode" in shown.stdout + shown.stderr else ["--no-mmap"]
 
 
 def weights_provenance(weights: Weights, header: GGUFHeader, model: ModelSettings) -> dict[str, Any]:

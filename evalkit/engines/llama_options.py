@@ -228,6 +228,13 @@ def draft_arguments(settings: DeploymentSettings, gpu_layers: int, binary: str |
     return words
 
 
+def loading_words(binary: str, *, mmap: bool) -> list[str]:
+    """How a llama-server is told to read the file and not to map it: newer ones know no `--no-mmap`."""
+    if mmap:
+        return []
+    return ["--load-mode", "none"] if "--load-mode" in _help_of(binary) else ["--no-mmap"]
+
+
 @functools.cache
 def _help_of(binary: str) -> str:
     try:

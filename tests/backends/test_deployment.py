@@ -18,6 +18,7 @@ from evalkit.engines.llama_options import (
     deployment_identity,
     deployment_options,
     draft_arguments,
+    loading_words,
 )
 from evalkit.run.folder import run_id
 from evalkit.schema import UserError
@@ -201,3 +202,20 @@ def test_memory_of_the_cache(types: tuple[str, str], bytes_per_value: tuple[floa
     header = header_of(BUILDS["q8_0"], Geometry())
     found = predicted_memory(header, context=4096, slots=2, flash_attention=True, cache_types=types)
     assert found.kv == 28 * 4 * 128 * sum(bytes_per_value) * 4096 * 2
+
+
+@pytest.mark.parametrize(
+    ("says", "words"),
+    [
+        ("--mmap, --no-mmap   whether to memory-map model", ["--no-mmap"]),
+        ("-lm, --load-mode MODE   model loading mode (default: auto)", ["--load-mode", "none"]),
+    ],
+)
+def test_a_file_is_read_in_the_words_that_the_server_knows(
+    says: str, words: list[str], tmp_path: Path
+) -> None:
+    server = tmp_path / "llama-server"
+    server.write_text(f"#!/bin/sh\necho '{says}'\n")
+    server.chmod(0o755)
+    assert loading_words(str(server), mmap=False) == words
+    assert loading_words(str(server), mmap=True) == []
