@@ -77,7 +77,7 @@ _TAKEN = {
     "--lora": "backend.lora", "--lora-scaled": "backend.lora", "--rope-scaling": "backend.rope.scaling",
     "--rope-scale": "backend.rope.factor", "--rope-freq-base": "backend.rope.base",
     "--yarn-orig-ctx": "backend.rope.original_context", "--chat-template": "model.chat_template",
-    "--no-mmap": "backend.mmap", "--mmap": "backend.mmap",
+    "--no-mmap": "backend.mmap", "--mmap": "backend.mmap", "--load-mode": "backend.mmap", "-lm": "backend.mmap",
     "-md": "backend.draft", "--model-draft": "backend.draft", "--spec-draft-model": "backend.draft",
     "--draft": "backend.draft_tokens", "--draft-max": "backend.draft_tokens",
     "--spec-draft-n-max": "backend.draft_tokens",
