@@ -35,13 +35,17 @@ def test_the_table_of_a_run_and_the_leaderboard_say_the_same(file: str) -> None:
     assert f"| {parameters_text(run.info.model.parameters)} |" in board
 
 
-def test_a_sweep_has_the_accuracies_of_its_members_runs() -> None:
-    by_name: dict[str, Run] = {run.info.model.name: run for run in RUNS.values()}
-    sweep = read_sweep(next((RESULTS / "records" / "sweeps").glob("*.json")))
-    members = [member for member in sweep.members if member.name in by_name]
+@pytest.mark.parametrize(
+    "file", sorted((RESULTS / "records" / "sweeps").glob("*.json")), ids=lambda f: f.stem
+)
+def test_a_sweep_has_the_accuracies_of_its_members_runs(file: Path) -> None:
+    kept: dict[str, Run] = {run.info.run_id: run for run in RUNS.values()}
+    sweep = read_sweep(file)
+    members = [member for member in sweep.members if member.run_dir and Path(member.run_dir).name in kept]
     assert members
     for member in members:
-        found = results(by_name[member.name])
+        assert member.run_dir
+        found = results(kept[Path(member.run_dir).name])
         for name, estimate in member.accuracy.items():
             if name in found:
                 assert percent(estimate) == percent(found[name].estimate)
