@@ -112,7 +112,7 @@ def _several(value: object) -> list[object]:
 
 
 def _small_record() -> list[Json]:
-    path = next((RESULTS / "records" / "smollm2-135m").glob("*.gz"))
+    path = min((RESULTS / "records").glob("*/*.gz"))
     with gzip.open(path, "rt", encoding="utf-8", newline="") as file:
         head, *rows = [json.loads(line) for line in file.read().split("\n")[:-1]]
     of = {row["benchmark"]: row for row in rows}
