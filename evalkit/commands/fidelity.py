@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from evalkit.fidelity.measure import Say
-    from evalkit.run.info import Run
 
 HELP = """
 usage: evalkit fidelity REFERENCE_RUN FILE.gguf... [KEY=VALUE ...]
@@ -88,7 +87,6 @@ def main(arguments: Sequence[str]) -> int:
         context=given.optional_whole("context"),
         threads=given.optional_whole("threads") or default_threads(),
         gpu_layers=gpu_layers(given),
-        binary=given.text("binary") or None,
     )
     require_library()
     wants_json = given.truth("json")
@@ -97,8 +95,9 @@ def main(arguments: Sequence[str]) -> int:
     data_dir = given.text("data.dir") or None
     run = read_run(run_path, data_dir)
     check_reference(run)
-    settings = replace(settings, binary=settings.binary or _binary_of(run))
     reference = reference_file(run, given.path("reference"))
+    if given.text("binary"):
+        reference = replace(reference, binary=given.text("binary"))
     candidates = [read_run(find_run(name), data_dir) for name in given.names("runs")]
     out = given.path("out")
     assert out is not None
@@ -132,13 +131,3 @@ def _progress() -> Say:
             sys.stderr.flush()
 
     return say
-
-
-def _binary_of(run: Run) -> str | None:
-    """The llama-server that made the run, if it is still there: it renders prompts as it did."""
-    from pathlib import Path
-
-    from evalkit.text import mapping
-
-    path = mapping(run.info.raw.get("engine")).get("binary")
-    return path if isinstance(path, str) and Path(path).is_file() else None

@@ -52,8 +52,7 @@ Say = Callable[[str], None]
 class Settings:
     """Of a measurement. `top`: K. `limit`: answers per benchmark. `context`: tokens; None: as needed.
 
-    `benchmarks`: only these; none: all of the run. `binary`: the llama-server that tokenizes prompts; None:
-    the wheel's.
+    `benchmarks`: only these; none: all of the run.
     """
 
     top: int = 64
@@ -62,7 +61,6 @@ class Settings:
     threads: int = 1
     benchmarks: tuple[str, ...] = ()
     gpu_layers: int = -1
-    binary: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,8 +198,7 @@ class Measurement:
         self._run, self._reference, self._settings, self._say = run, reference, settings, say
         self.library = require_library()
         out.mkdir(parents=True, exist_ok=True)
-        binary = settings.binary
-        self._plan = make_plan(run, reference, out / _LOG, settings.limit, settings.benchmarks, binary)
+        self._plan = make_plan(run, reference, out / _LOG, settings.limit, settings.benchmarks)
         self._judged = _Judged(run, self._plan)
         self._folder = _folder(out, run, reference, self.library, settings)
         self._open = ExitStack()

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 from evalkit.fidelity.engine import CONTEXT_STEP, Forced, LogProbs, Options
 from evalkit.run.info import Run
 from evalkit.schema import Item, Message, Name, Sample, UserError, rank
-from evalkit.text import named, printable
+from evalkit.text import mapping, named, printable
 from evalkit.weights.gguf import GGUFHeader, read_model
 
 if TYPE_CHECKING:
@@ -37,12 +37,16 @@ _SHORTEST_PIECE = 32
 
 @dataclass(frozen=True, slots=True)
 class ReferenceFile:
-    """The file that answered, and the Jinja source of the chat template in force (`given`: not its own)."""
+    """The file that answered, and the Jinja source of the chat template in force (`given`: not its own).
+
+    `binary`: the llama-server that renders and tokenizes its prompts; None: the wheel's.
+    """
 
     header: GGUFHeader
     sha256: str
     template: str
     given: bool
+    binary: str | None = None
 
     @property
     def path(self) -> Path:
@@ -181,16 +185,17 @@ def reference_file(run: Run, given: Path | None) -> ReferenceFile:
         raise UserError(
             f"{run.path} used another chat template than {path.name} has: give the run's own folder"
         )
-    return ReferenceFile(header, digest, source, bool(template))
+    return ReferenceFile(header, digest, source, bool(template), _binary_of(run))
+
+
+def _binary_of(run: Run) -> str | None:
+    """The llama-server that made the run, if it is still there: it renders prompts as it did."""
+    path = mapping(run.info.raw.get("engine")).get("binary")
+    return path if isinstance(path, str) and Path(path).is_file() else None
 
 
 def make_plan(
-    run: Run,
-    file: ReferenceFile,
-    log: Path,
-    limit: int | None,
-    benchmarks: Sequence[str] = (),
-    binary: str | None = None,
+    run: Run, file: ReferenceFile, log: Path, limit: int | None, benchmarks: Sequence[str] = ()
 ) -> Plan:
     """The tokens of every prompt and answer of a run.
 
@@ -198,7 +203,6 @@ def make_plan(
         log: where the output of llama.cpp goes.
         limit: answers per benchmark at most, chosen by a hash of their names; None: all.
         benchmarks: only these of the run's; none: all.
-        binary: a llama-server to render and tokenize with; None: the wheel's.
 
     Raises:
         UserError: a prompt has other tokens than the run recorded, no such benchmark, or no answer is left.
@@ -212,7 +216,7 @@ def make_plan(
                 failed += sample.text is None
                 if sample.text is not None:
                     chosen.append(((benchmark, item.id, item.turn, sample.number), item.group, sample))
-    prompts = prompt_tokens(file, [sample.messages for _, _, sample in chosen], log, binary)
+    prompts = prompt_tokens(file, [sample.messages for _, _, sample in chosen], log)
     with LogProbs(file.header, Options(str(file.path), 0, 1), log) as model:
         texts = model.tokenize([sample.text or "" for _, _, sample in chosen])
     answers: list[ForcedAnswer] = []
@@ -260,12 +264,9 @@ def require_same_prompt(run: Run, name: Name, sample: Sample, prompt: Sequence[i
 
 
 def prompt_tokens(
-    file: ReferenceFile,
-    prompts: Sequence[Sequence[tuple[str, str]]],
-    log: Path,
-    binary: str | None = None,
+    file: ReferenceFile, prompts: Sequence[Sequence[tuple[str, str]]], log: Path
 ) -> list[tuple[int, ...]]:
-    """As the server tokenizes them that generates; equal prompts are sent once. `binary`: see `make_plan`."""
+    """As the server tokenizes them that generates; equal prompts are sent once."""
     from evalkit.engines import llama_cpp
 
     backend = llama_cpp.Settings(
@@ -276,7 +277,7 @@ def prompt_tokens(
         gpu_layers=0,
         flash_attention="auto",
         mmap=True,
-        binary=binary,
+        binary=file.binary,
         port=None,
         timeout=600.0,
     )
@@ -289,7 +290,7 @@ def prompt_tokens(
         template_given=file.given,
         max_tokens=1,
         backend=backend,
-        binary=llama_cpp.find_binary(binary),
+        binary=llama_cpp.find_binary(file.binary),
         log=log,
     )
     known = list(dict.fromkeys(tuple(messages) for messages in prompts))

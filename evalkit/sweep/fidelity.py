@@ -214,7 +214,6 @@ class FidelityStage:
             limit=self._limit,
             threads=backend.threads or default_threads(),
             gpu_layers=backend.gpu_layers,
-            binary=backend.binary,
         )
         file = reference_file(run, _file_of(reference))
         return Measurement(run, file, self._folder, settings, self._say)
