@@ -249,11 +249,14 @@ def _memory(settings: RunSettings, requests: Sequence[Request]) -> int | None:
         return None
     context = backend.context or _context(settings, requests)
     if model.path is None:
-        stated = stated_memory(model, context=context, slots=backend.slots, cache_types=backend.cache_types)
-        if stated is None or (draft := draft_header(backend)) is None:
-            return stated.total if stated else None
-        beside = predicted_memory(draft, context=context, slots=backend.slots, flash_attention=False)
-        return stated.total + beside.weights + beside.kv + beside.compute
+        stated = stated_memory(
+            model,
+            context=context,
+            slots=backend.slots,
+            cache_types=backend.cache_types,
+            draft=draft_header(backend),
+        )
+        return stated.total if stated else None
     try:
         header = read_model(Path(model.path).expanduser())
         context = min(context, header.n_ctx_train or context)

@@ -93,19 +93,22 @@ def predicted_memory(
     found = geometry(header)
     kv_bytes = _kv_bytes(shape.kv_bytes, cache_types, found["head_dim"], found["value_dim"])
     kept = replace(shape, kv_bytes=kv_bytes)
-    found_memory = _memory(kept, weights, context, slots, flash_attention=flash_attention, batch=batch)
+    alone = _memory(kept, weights, context, slots, flash_attention=flash_attention, batch=batch)
     if draft is None:
-        return found_memory
-    beside = predicted_memory(
-        draft, context=context, slots=slots, flash_attention=flash_attention, batch=batch
+        return alone
+    return _together(
+        alone,
+        predicted_memory(draft, context=context, slots=slots, flash_attention=flash_attention, batch=batch),
     )
-    return replace(
-        found_memory,
-        weights=found_memory.weights + beside.weights,
-        kv=found_memory.kv + beside.kv,
-        compute=found_memory.compute + beside.compute,
-        # A second vocabulary, in the same process.
-        process=found_memory.process + beside.process - _PROCESS,
+
+
+def _together(model: Memory, draft: Memory) -> Memory:
+    """A model and its draft in one process, which has a second vocabulary."""
+    return Memory(
+        weights=model.weights + draft.weights,
+        kv=model.kv + draft.kv,
+        compute=model.compute + draft.compute,
+        process=model.process + draft.process - _PROCESS,
     )
 
 
@@ -117,7 +120,12 @@ def _kv_bytes(f16: int, types: tuple[str, str], key: int | None, value: int | No
 
 
 def stated_memory(
-    model: ModelSettings, *, context: int, slots: int, cache_types: tuple[str, str] = ("f16", "f16")
+    model: ModelSettings,
+    *,
+    context: int,
+    slots: int,
+    cache_types: tuple[str, str] = ("f16", "f16"),
+    draft: GGUFHeader | None = None,
 ) -> Memory | None:
     """The same for a file that is not here yet, from its model's config: size and geometry.
 
@@ -142,7 +150,10 @@ def stated_memory(
         vocabulary=stated.vocabulary,
         quantized=recipe.get("rest") not in ("F16", "BF16"),
     )
-    return _memory(shape, model.size_bytes, context, slots, flash_attention=False)
+    alone = _memory(shape, model.size_bytes, context, slots, flash_attention=False)
+    if draft is None:
+        return alone
+    return _together(alone, predicted_memory(draft, context=context, slots=slots, flash_attention=False))
 
 
 def largest_context(total: Callable[[int], int], memory: int, most: int) -> int:
