@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from rich.console import Console
+
     from evalkit.config.settings import RunSettings
     from evalkit.load.measure import Extent, Question, Served
     from evalkit.load.record import Level, LoadResult
@@ -118,19 +120,16 @@ def _serve(
     users: Sequence[int],
     extent: Extent,
     folder: Path,
-    console: object,
+    console: Console,
 ) -> tuple[LoadResult | None, str | None]:
     """What was measured, as far as it came, and why no further."""
     import asyncio
-
-    from rich.console import Console
 
     from evalkit.load.measure import measure
     from evalkit.load.record import write_load
     from evalkit.schema import EngineUnusable
     from evalkit.text import show_lines
 
-    assert isinstance(console, Console)
     levels: list[Level] = []
     found: LoadResult | None = None
 

@@ -161,8 +161,8 @@ class BenchmarkSettings(Settings):
 
     A benchmark's module may hold a `Settings` that adds fields. `shots`: see `evalkit.benchmarks.shots`; None
     only until a run's settings are read, which have one for all. `depth`: see `evalkit.benchmarks.depth`.
-    `reader` is that module's name where it is
-    not the benchmark's: sets of one's own have names of one's own, and one reader.
+    `reader` is that module's name where it is not the benchmark's: sets of one's own have names of one's own,
+    and one reader.
     """
 
     name: str

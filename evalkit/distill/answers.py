@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
 from evalkit.run.folder import Finished
-from evalkit.run.judgements import Entry, Ledger, needs_judge
+from evalkit.run.judgements import Ledger, needs_judge
 from evalkit.run.scoring import output_of
 from evalkit.schema import (
     DEFAULT,
     UNSCORED,
     Answer,
     Example,
-    Name,
     TextGold,
     is_cut_off,
     visible,
@@ -151,7 +150,7 @@ def _reasoning_check(
         return Verdict(None, "nobody", "not asked: the answer is not known to be right")
     if fault := _fault_of_form(answer, thinking, final):
         return Verdict(False, "form", fault)
-    entry = _reasoning_entry(answer, ledger) if ledger is not None and state in ("done", "forced") else None
+    entry = ledger.reasoning(answer) if ledger is not None and state in ("done", "forced") else None
     if entry is None:
         why = "the judge is not fit" if state == "unfit" else "no judge was asked"
         return Verdict(None, "nobody", f"not done: {why}")
@@ -178,9 +177,3 @@ def _fault_of_form(answer: Answer, thinking: str, final: str) -> str:
     if _CONTROL.search(text):
         return "holds a chat template's control token"
     return ""
-
-
-def _reasoning_entry(answer: Answer, ledger: Ledger) -> Entry | None:
-    reasonings: Mapping[Name, Entry] = ledger.reasonings
-    found = reasonings.get(answer.name)
-    return found if found is not None and found.generation == answer.key else None

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from evalkit.distill.errors import WrongShare
 from evalkit.distill.manifest import Manifest, SourceFacts
-from evalkit.distill.sets import SPLITS
+from evalkit.distill.sets import SPLITS, Counts
 from evalkit.distill.sources import CardData
 from evalkit.text import code, plain, share, table, tenths
 
@@ -95,10 +95,9 @@ def _answers(manifest: Manifest) -> str:
         "bad",
         "nobody decided",
     ]
-    rows = []
-    for name, each in manifest.sources.items():
-        found = each.counts
-        numbers = (
+
+    def numbers(found: Counts) -> Sequence[int]:
+        return (
             found.answers,
             found.no_answer,
             found.answer_right,
@@ -109,17 +108,16 @@ def _answers(manifest: Manifest) -> str:
             found.reasoning_bad,
             found.reasoning_undecided,
         )
-        rows.append([code(name), *(f"{number:,}" for number in numbers)])
-    return table(header, rows)
+
+    return _counted(manifest, header, numbers)
 
 
 def _questions(manifest: Manifest) -> str:
     header = ["Source", "Questions", "Exact duplicates", "Near duplicates", "Evaluation items"]
     header += ["Free text, not good", "No answer", "SFT", "RL", "SFT answers", "Preference pairs"]
-    rows = []
-    for name, each in manifest.sources.items():
-        found = each.counts
-        numbers = (
+
+    def numbers(found: Counts) -> Sequence[int]:
+        return (
             found.questions,
             found.exact_duplicates,
             found.near_duplicates,
@@ -131,7 +129,16 @@ def _questions(manifest: Manifest) -> str:
             sum(found.sft_answers.values()),
             sum(found.pairs.values()),
         )
-        rows.append([code(name), *(f"{number:,}" for number in numbers)])
+
+    return _counted(manifest, header, numbers)
+
+
+def _counted(manifest: Manifest, header: Sequence[str], numbers: Callable[[Counts], Sequence[int]]) -> str:
+    """A row of counts for each source."""
+    rows = [
+        [code(name), *(f"{number:,}" for number in numbers(each.counts))]
+        for name, each in manifest.sources.items()
+    ]
     return table(header, rows)
 
 

@@ -10,19 +10,18 @@ grams (prefix filtering: Chaudhuri, Ganti and Kaushik 2006, ICDE).
 from __future__ import annotations
 
 import math
-import re
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Sequence
 from typing import Literal
 
 from evalkit.overlap.index import from_examples, grams, words_of
+from evalkit.overlap.variants import NUMBER
 from evalkit.schema import ChoiceGold, Example, TextGold, gold_text
 
 Duplicate = Literal["exact", "near"]
 
 NEAR = 0.8
 _N = 3
-_NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?")
 
 
 def duplicates(examples: Sequence[Example]) -> dict[int, tuple[Duplicate, int]]:
@@ -37,7 +36,7 @@ def duplicates(examples: Sequence[Example]) -> dict[int, tuple[Duplicate, int]]:
         if first != place:
             found[place] = "exact", first
             continue
-        numbers = tuple(sorted(number.replace(",", "") for number in _NUMBER.findall(asked.question)))
+        numbers = tuple(sorted(number.replace(",", "") for number in NUMBER.findall(asked.question)))
         own = frozenset(grams(words, min(_N, max(len(words), 1))).tolist())
         blocks[*same, numbers].append((place, own))
     for members in blocks.values():

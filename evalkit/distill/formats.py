@@ -32,9 +32,9 @@ Message = dict[str, str]
 def write_sets(folder: Path, questions: Sequence[Question]) -> dict[str, int]:
     """Write every format; returns the rows of each file, by its name below `folder`."""
     found: dict[str, int] = {}
-    for name, (rows, columns) in _FORMATS.items():
+    for name, (_, columns) in _FORMATS.items():
         for split in SPLITS:
-            content = [row for each in questions if each.split == split for row in rows(each)]
+            content = rows_of(name, questions, split)
             if content:
                 (folder / name).mkdir(parents=True, exist_ok=True)
                 found[f"{name}/{split}.parquet"] = len(content)

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from evalkit.config.judge import JudgeSettings
 from evalkit.config.settings import RunSettings
-from evalkit.distill.answers import TeacherAnswer, reasoning_state, teacher_answers
+from evalkit.distill.answers import Check, TeacherAnswer, reasoning_state, teacher_answers
 from evalkit.distill.card import dataset_card
 from evalkit.distill.contamination import (
     FIVE,
@@ -196,29 +196,25 @@ def _require_questions(questions: Sequence[Question]) -> None:
     )
 
 
+_STATES: dict[Check, str] = {
+    "not done": "Nobody has checked the reasoning of {}: of the two checks only the first was made.",
+    "unfit": "The judge is not fit for {}: its verdicts on reasoning were not asked for.",
+    "forced": "The judge is not fit for {}, and its verdicts were forced.",
+}
+
+
 def _notices(judged: Sequence[_Judged], problems: Sequence[str], options: Options) -> tuple[str, ...]:
     """What a reader has to know before use."""
     found = []
-    states = {
-        state: [
+    for state, words in _STATES.items():
+        titles = dict.fromkeys(
             one.finished.settings.benchmark[name].title
             for one in judged
             for name in one.finished.data
             if reasoning_state(one.ledger, name) == state
-        ]
-        for state in ("not done", "unfit", "forced")
-    }
-    if states["not done"]:
-        names = ", ".join(dict.fromkeys(states["not done"]))
-        found.append(
-            f"Nobody has checked the reasoning of {names}: of the two checks only the first was made."
         )
-    if states["unfit"]:
-        names = ", ".join(dict.fromkeys(states["unfit"]))
-        found.append(f"The judge is not fit for {names}: its verdicts on reasoning were not asked for.")
-    if states["forced"]:
-        names = ", ".join(dict.fromkeys(states["forced"]))
-        found.append(f"The judge is not fit for {names}, and its verdicts were forced.")
+        if titles:
+            found.append(words.format(", ".join(titles)))
     if not options.against:
         found.append("Evaluation items were not looked for.")
     found += [f"{problem}." for problem in problems]

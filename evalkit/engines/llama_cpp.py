@@ -255,21 +255,21 @@ class LlamaCpp(ChildEngine):
         template = {"LLAMA_ARG_CHAT_TEMPLATE": options.chat_template} if options.chat_template else {}
         return Launch(
             program="llama-server",
-            command=[
-                *_WATCHDOG,
-                self._binary,
-                *arguments(options, port),
-                *loading_words(self._binary, mmap=options.mmap),
-                *deployment_arguments(self._backend),
-                *(self._draft_words() if options.deployment["draft"] else []),
-            ],
+            command=[*_WATCHDOG, self._binary, *self._words(options, port)],
             address=f"http://127.0.0.1:{port}",
             env={"LLAMA_API_KEY": options.key, **template, **llama_environment()},
             seconds=self._backend.start_timeout,
         )
 
-    def _draft_words(self) -> list[str]:
-        return draft_arguments(self._backend, self._options.gpu_layers, self._binary)
+    def _words(self, options: ServerOptions, port: int) -> list[str]:
+        """What llama-server is told."""
+        words = arguments(options, port)
+        if self._binary is not None:  # of another llama-server nobody knows in which words it takes this
+            words += loading_words(self._binary, mmap=options.mmap)
+        words += deployment_arguments(self._backend)
+        if options.deployment["draft"]:
+            words += draft_arguments(self._backend, options.gpu_layers, self._binary)
+        return words
 
     async def complete(
         self, messages: Sequence[Message], sampling: GenerationSettings, slot: int
@@ -300,10 +300,7 @@ class LlamaCpp(ChildEngine):
         }
 
     def server_command(self) -> list[str]:
-        words = [*arguments(self._options, DEPLOYED_PORT), *deployment_arguments(self._backend)]
-        words += self._draft_words()
-        if self._binary:  # of another llama-server nobody knows in which words it takes this
-            words += loading_words(self._binary, mmap=self._options.mmap)
+        words = self._words(self._options, DEPLOYED_PORT)
         if self._template_file:
             words += ["--chat-template-file", self._template_file]
         return [self._binary or "llama-server", *words]

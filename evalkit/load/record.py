@@ -16,6 +16,7 @@ from typing import Any, Literal
 from evalkit.config.checks import identity
 from evalkit.config.settings import RunSettings
 from evalkit.files import write_atomically
+from evalkit.run.info import together
 from evalkit.schema import UserError
 
 SCHEMA = 1
@@ -79,6 +80,11 @@ class Level:
     peak_gpu_memory_bytes: int | None
     reason: str | None = None  # of the first failure
 
+    @property
+    def memory_bytes(self) -> int | None:
+        """The peak on the host and on GPUs together; None if it was not measured."""
+        return together(self.peak_memory_bytes, self.peak_gpu_memory_bytes)
+
 
 @dataclass(frozen=True, slots=True)
 class LoadResult:
@@ -115,11 +121,7 @@ class LoadResult:
     @property
     def peak_bytes(self) -> int | None:
         """The most memory that serving took, with the GPU's; None if it was not measured."""
-        peaks = [
-            level.peak_memory_bytes + (level.peak_gpu_memory_bytes or 0)
-            for level in self.levels
-            if level.peak_memory_bytes is not None
-        ]
+        peaks = [level.memory_bytes for level in self.levels if level.memory_bytes is not None]
         return max(peaks, default=None)
 
 

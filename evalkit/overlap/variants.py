@@ -32,14 +32,14 @@ LEAST_IN_QUESTION = 2
 SAME_WORDS = 0.8
 
 _CJK = r"\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
-_DIGITS = re.compile(r"\d[\d,]*(?:\.\d+)?")
-_TOKEN = re.compile(rf"(?P<number>\d[\d,]*(?:\.\d+)?)|[{_CJK}]|[^\W\d_{_CJK}]{{2,64}}")
+NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?")
+_TOKEN = re.compile(rf"(?P<number>{NUMBER.pattern})|[{_CJK}]|[^\W\d_{_CJK}]{{2,64}}")
 _MASK = "0"
 
 
 def masked(text: str) -> str:
     """The text with every number as the same one."""
-    return _DIGITS.sub(_MASK, text)
+    return NUMBER.sub(_MASK, text)
 
 
 class Variants:

@@ -16,7 +16,7 @@ HEADER = (
 
 def level_row(level: Level) -> tuple[str, ...]:
     """One row: percentiles as `p50 / p95 / p99`."""
-    peak = level.peak_memory_bytes
+    peak = level.memory_bytes
     cached = f"{100 * level.cached_tokens / level.prompt_tokens:.0f} %" if level.prompt_tokens else "-"
     return (
         str(level.users),
@@ -27,7 +27,7 @@ def level_row(level: Level) -> tuple[str, ...]:
         _waits(level.answer, 1, 1),
         f"{level.tokens_per_second:.1f}",
         cached,
-        size_text(peak + (level.peak_gpu_memory_bytes or 0), up=True) if peak is not None else "-",
+        size_text(peak, up=True) if peak is not None else "-",
     )
 
 

@@ -126,8 +126,11 @@ class Ledger:
 
     def entry(self, record: Answer) -> Entry | None:
         """The entry of this very answer: not of an earlier one of the same name."""
-        found = self.entries.get(record.name)
-        return found if found is not None and found.generation == record.key else None
+        return _of(self.entries, record)
+
+    def reasoning(self, record: Answer) -> Entry | None:
+        """The same on how this very answer was reached."""
+        return _of(self.reasonings, record)
 
     @property
     def errors(self) -> dict[str, int]:
@@ -145,6 +148,11 @@ def write_ledger(folder: Path, entries: Iterable[Entry], summary: Mapping[str, A
     write_atomically(folder / JUDGEMENTS, lines)
     content = {"schema": JUDGE_SCHEMA, **summary, "judgements_sha256": _sha256(lines.encode())}
     write_atomically(folder / SUMMARY, json.dumps(content, ensure_ascii=False, indent=2) + "\n")
+
+
+def _of(entries: Mapping[Name, Entry], record: Answer) -> Entry | None:
+    found = entries.get(record.name)
+    return found if found is not None and found.generation == record.key else None
 
 
 def read_ledger(folder: Path) -> Ledger | None:

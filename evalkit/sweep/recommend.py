@@ -154,8 +154,9 @@ def recommend(
             return Need(member, peak, "measured", served)
         return found if found is None else replace(found, served=served)
 
-    known = [found for member in sweep.members if (found := needed_by(member)) is not None]
-    unknown = tuple(member for member in sweep.members if needed_by(member) is None)
+    needs = [(member, needed_by(member)) for member in sweep.members]
+    known = [found for _, found in needs if found is not None]
+    unknown = tuple(member for member, found in needs if found is None)
     if not known:
         shape = "" if context is slots is None else " at that context and these slots"
         raise UserError(f"{printable(sweep.name)}: no member's memory is known{shape}: run the sweep again")
