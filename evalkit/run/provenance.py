@@ -173,6 +173,7 @@ def cost_line(figures: Mapping[str, Any]) -> str:
 
 
 _LINE_SECONDS = 15.0
+_ENOUGH = 8  # answers: over the first few, reading the prompts takes all the time and few tokens are written
 
 
 class RunProgress:
@@ -249,6 +250,8 @@ class RunProgress:
         return f"{self._tokens.total() / seconds:.1f} tokens/s  prompt reuse {reuse}"
 
     def _remaining(self) -> str:
+        if self._done < self._total and self._done - self._before < _ENOUGH:
+            return "time left not known yet"
         return f"{duration(self.seconds_left(time.monotonic() - self._started))} left"
 
     def seconds_left(self, elapsed: float) -> float:

@@ -166,7 +166,7 @@ def resolve_weights(model: ModelSettings) -> Weights:
     Raises:
         UserError: nothing to run, no such file, a failed download, a wrong hash.
     """
-    fetched = _local_file(model.name, model.path) if model.path else _fetch_weights(model.name, model)
+    fetched = local_file(model) if model.path else _fetch_weights(model.name, model)
     parts = _parts(fetched.path)
     digest = sha256_of_model(parts)
     check_sha256(digest, model.sha256, "sha256", str(fetched.path.resolve()))
@@ -188,9 +188,15 @@ def source_kinds() -> list[str]:
     return sorted(_SOURCES)
 
 
-def _local_file(name: str, given: object) -> LocalFile:
+def local_file(model: ModelSettings) -> LocalFile:
+    """The file that `model.path` names.
+
+    Raises:
+        UserError: none is named, it is a folder or no GGUF file by its name, or it cannot be read.
+    """
+    given = model.path
     if given == "???":
-        raise UserError(f"{name} needs a file: give model.path=FILE.")
+        raise UserError(f"{model.name} needs a file: give model.path=FILE.")
     path = Path(str(given)).expanduser().absolute()
     if path.is_dir():
         files = sorted(file.name for file in path.glob("*.gguf"))

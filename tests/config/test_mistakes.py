@@ -28,6 +28,9 @@ MISTAKES = {
     # Files, names and addresses.
     "run": "no model given|FILE.gguf",
     "run modell.gguf data=sample": "modell.gguf|does not exist|Did you mean model.gguf?",
+    "run modell.gguf data=local data.dir=nowhere": "modell.gguf|does not exist",  # before the data are read
+    "run modell.gguf plan=true data=sample": "modell.gguf|does not exist",
+    "load modell.gguf data=local data.dir=nowhere": "modell.gguf|does not exist",
     "run smollm2-135 data=sample": "'smollm2-135'|Did you mean smollm2-135m?",
     "run model.safetensors data=sample": "model.safetensors|convert_hf_to_gguf.py",
     "run model=gguf model.path=model.safetensors data=sample": "model.safetensors|convert_hf_to_gguf.py",

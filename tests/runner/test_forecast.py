@@ -159,3 +159,14 @@ def test_an_engine_that_counts_no_tokens_has_its_answers_counted() -> None:
     progress = RunProgress(4, {"finqa": 3}, {}, Console(file=io.StringIO()))
     progress.add(answer("finqa", None))
     assert progress.seconds_left(10.0) == pytest.approx(20.0)
+
+
+def test_no_time_is_foretold_from_the_first_few_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("evalkit.run.provenance._LINE_SECONDS", 0.0)
+    said = io.StringIO()
+    progress = RunProgress(20, {"finqa": 20}, {"finqa": 600}, Console(file=said, width=200))
+    for _ in range(8):
+        progress.add(answer("finqa", 3))
+    lines = said.getvalue().splitlines()
+    assert all(line.endswith("not known yet") for line in lines[:7])
+    assert lines[7].endswith(" left")
