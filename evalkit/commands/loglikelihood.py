@@ -54,9 +54,8 @@ def main(arguments: Sequence[str]) -> int:
     files = [Path(place).expanduser() for place in given.places[1:]]
 
     from evalkit.fidelity.engine import default_threads, gpu_layers, require_library
+    from evalkit.fidelity.gguf import check_file, reference_file
     from evalkit.fidelity.likelihood import score_options
-    from evalkit.fidelity.measure import check_file
-    from evalkit.fidelity.plan import reference_file
     from evalkit.report.fidelity import likelihoods_json, show_likelihoods, write_likelihoods
     from evalkit.run.runner import read_run
     from evalkit.text import output_console, write_json

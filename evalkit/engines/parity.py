@@ -9,24 +9,18 @@ tokenizer's own files, where both are on this machine. Nothing is downloaded for
 from __future__ import annotations
 
 import importlib.util
-import json
-import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from evalkit.children import tokenizer
 from evalkit.config.settings import BackendSettings, ModelSettings
 from evalkit.engines import engine_python
-from evalkit.engines.client import as_json
+from evalkit.engines.tokenizer import ask_tokenizer
 from evalkit.schema import Message
-from evalkit.spawn import child_environment
 
-_SCRIPT = Path(tokenizer.__file__)
 _COMPARED = 6  # prompts: one of each sequence of roles
-_SECONDS = 300  # for importing transformers on a busy machine
 _SHOWN = 60  # characters of a difference
 _HEAD = 8  # tokens: where a BOS or a system prompt begins
 
@@ -128,9 +122,10 @@ def template_parity(
         return None
     chosen = _one_of_each(prompts)
     server = [list(tokens[i]) for i in chosen]
-    found = _reference(python, folder, [prompts[i] for i in chosen], server)
+    shown = sorted({number for each in server for number in each})
+    found = ask_tokenizer(python, folder, [prompts[i] for i in chosen], shown=shown)
     if found is None:
-        return None
+        return None  # no tokenizer that transformers can read: then there is nothing to compare with
     pieces = {int(number): text for number, text in found["pieces"].items()}
     differences = [
         difference(ours, theirs, pieces, found["bos"])
@@ -180,29 +175,3 @@ def _one_of_each(prompts: Sequence[Sequence[Message]]) -> list[int]:
     for number, prompt in enumerate(prompts):
         first.setdefault(tuple(message.role for message in prompt), number)
     return list(first.values())[:_COMPARED]
-
-
-def _reference(
-    python: Path, folder: Path, prompts: Sequence[Sequence[Message]], server: Sequence[Sequence[int]]
-) -> dict[str, Any] | None:
-    asked = {
-        "folder": str(folder),
-        "chats": [as_json(prompt) for prompt in prompts],
-        "shown": sorted({number for tokens in server for number in tokens}),
-    }
-    # Isolated: neither our folder nor PYTHONPATH may stand in for that environment's packages.
-    script = [str(python), "-I", str(_SCRIPT)]
-    try:
-        done = subprocess.run(
-            script,
-            input=json.dumps(asked),
-            capture_output=True,
-            text=True,
-            timeout=_SECONDS,
-            check=True,
-            env=child_environment({"HF_HUB_OFFLINE": "1"}),
-        )
-        found = json.loads(done.stdout.splitlines()[-1])
-    except (OSError, subprocess.SubprocessError, ValueError, IndexError):
-        return None  # no tokenizer that transformers can read: then there is nothing to compare with
-    return found if isinstance(found, dict) else None

@@ -42,16 +42,19 @@ def divergence(logp: NDArray[Any], rest: NDArray[Any], logq: NDArray[Any], other
     """KL(p ‖ q) in nats of each row, over the K tokens of its columns and one bucket for all others.
 
     Args:
-        logp, logq: (n, K) natural log-probabilities of the same tokens.
+        logp, logq: (n, K) natural log-probabilities of the same tokens. NaN in `logq`: not known, so that
+            the token is one of the others.
         rest, other_rest: (n,) the probability of all other tokens.
 
     Returns:
         (n,), not below 0.
     """
     one, other = logp.astype(np.float64), logq.astype(np.float64)
-    kept = (np.exp(one) * (one - other)).sum(axis=1)
-    left, right = np.maximum(rest, _LEAST), np.maximum(other_rest, _LEAST)
-    others = np.where(rest > _LEAST, left * np.log(left / right), 0.0)
+    known = ~np.isnan(other)
+    kept = np.where(known, np.exp(one) * (one - other), 0.0).sum(axis=1)
+    together = rest + np.where(known, 0.0, np.exp(one)).sum(axis=1)
+    left, right = np.maximum(together, _LEAST), np.maximum(other_rest, _LEAST)
+    others = np.where(together > _LEAST, left * np.log(left / right), 0.0)
     found: Array = np.maximum(kept + others, 0.0)
     return found
 

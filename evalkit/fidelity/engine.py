@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import psutil
 
@@ -60,6 +60,20 @@ class Options:
     batch: int = BATCH
     gpu_layers: int = -1
     flash_attention: str = "off"
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """How a model is opened to be measured, whatever its engine.
+
+    `context` in tokens; `threads` of the processor; `gpu_layers` -1: all; `top`: of the likeliest tokens of a
+    place, how many may be asked for.
+    """
+
+    context: int
+    threads: int
+    gpu_layers: int
+    top: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +128,72 @@ class Computed:
     computed: int
     reused: int
     seconds: float
+
+
+class Distributions(Protocol):
+    """A model that is open. `ends`: the tokens that end an answer."""
+
+    ends: list[int]
+
+    def top(self, forced: Forced, count: int) -> Computed:
+        """The `count` likeliest tokens of every row."""
+        ...
+
+    def at(self, forced: Forced, ids: NDArray[np.int32]) -> Computed:
+        """The probabilities of the tokens `ids`, (n, k), of the rows; NaN for those that are not known."""
+        ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+class Compared(Protocol):
+    """A model on this machine whose distributions can be had. `notes`: what about it may mislead."""
+
+    @property
+    def path(self) -> Path: ...
+    @property
+    def sha256(self) -> str: ...
+    @property
+    def size_bytes(self) -> int: ...
+    @property
+    def notes(self) -> tuple[str, ...]: ...
+
+    def open(self, opening: Opening, log: Path) -> Distributions:
+        """Raises UserError if it cannot be opened."""
+        ...
+
+
+class Reference(Compared, Protocol):
+    """The model that made a run.
+
+    `library`: the engine's name and version; UserError if it is not installed. `conditions`: what beside the
+    weights and the library decides its distributions.
+    """
+
+    @property
+    def library(self) -> str: ...
+    @property
+    def conditions(self) -> dict[str, object]: ...
+
+    def prompt_tokens(self, prompts: Sequence[Sequence[tuple[str, str]]], log: Path) -> list[tuple[int, ...]]:
+        """As the server tokenizes them that generates."""
+        ...
+
+    def tokenize(self, texts: Sequence[str], log: Path) -> list[Tokenized]:
+        """The tokens of texts, without what begins or ends a document."""
+        ...
+
+    def pieces(self, tokens: Sequence[int], log: Path) -> list[str]:
+        """The text of each token."""
+        ...
+
+    def compared(self, path: Path, longest: int, context: int | None) -> Compared:
+        """What is at `path`, to be held against this. Raises UserError if it cannot be."""
+        ...
 
 
 def require_library() -> str:

@@ -18,12 +18,10 @@ from numpy.typing import NDArray
 
 from evalkit.children.arrays import Content
 from evalkit.fidelity.engine import CONTEXT_STEP, LogProbs, Options, require_library
+from evalkit.fidelity.gguf import ReferenceFile
 from evalkit.fidelity.plan import (
     ForcedAnswer,
-    ReferenceFile,
     chosen_items,
-    flash_attention,
-    prompt_tokens,
     require_same_prompt,
     with_cuts,
 )
@@ -123,7 +121,7 @@ def score_options(
         "kind": "loglikelihood",
         "library": require_library(),
         "reference": reference.sha256,
-        "flash_attention": flash_attention(run),
+        **reference.conditions,
     }
     folder = claimed(out, run, identity)
     log = folder / "engine.log"
@@ -138,7 +136,7 @@ def score_options(
                     _context(cases),
                     threads,
                     gpu_layers=gpu_layers,
-                    flash_attention=flash_attention(run),
+                    flash_attention=reference.flash_attention,
                 )
                 _compute(header, options, log, cases, store, say)
                 found.append(_figures(run, header, digest, cases, store))
@@ -170,10 +168,9 @@ def _cases(
             "yes/no questions have"
         )
     samples = [item.samples[0] for item in some]
-    prompts = prompt_tokens(reference, [sample.messages for sample in samples], log)
+    prompts = reference.prompt_tokens([sample.messages for sample in samples], log)
     texts = list(dict.fromkeys(FORM.format(option) for item in some for option in options_of(item)))
-    with LogProbs(reference.header, Options(str(reference.path), 0, 1), log) as model:
-        tokens = dict(zip(texts, model.tokenize(texts), strict=True))
+    tokens = dict(zip(texts, reference.tokenize(texts, log), strict=True))
     made = []
     for item, sample, prompt in zip(some, samples, prompts, strict=True):
         name = (item.benchmark, item.id, item.turn, sample.number)

@@ -20,7 +20,7 @@ import numpy as np
 from evalkit.children.arrays import Content
 from evalkit.fidelity.classes import token_classes, tokens_of
 from evalkit.fidelity.divergence import TokenFigures, token_figures
-from evalkit.fidelity.engine import Computed, LogProbs, Options, Rows, require_library
+from evalkit.fidelity.engine import Compared, Computed, Distributions, Opening, Reference, Rows
 from evalkit.fidelity.figures import (
     AnswerFigures,
     BenchmarkFidelity,
@@ -32,15 +32,13 @@ from evalkit.fidelity.figures import (
     flip_forecast,
     paired_kl,
 )
-from evalkit.fidelity.plan import ForcedAnswer, Plan, ReferenceFile, flash_attention, make_plan
+from evalkit.fidelity.plan import ForcedAnswer, Plan, make_plan
 from evalkit.fidelity.store import SUFFIX, Store, claimed, file_name, locked
 from evalkit.fidelity.traces import Trace, trace
 from evalkit.flips import flip_kind, only_answer
 from evalkit.metrics import counting_rule
 from evalkit.run.info import Run
 from evalkit.schema import Estimate, Item, Score, UserError
-from evalkit.text import printable
-from evalkit.weights.gguf import GGUFHeader, read_model, sha256_of_model, tokenizer_sha256, vocabulary_sha256
 
 REFERENCE = "reference"
 _LOG = "engine.log"
@@ -124,55 +122,6 @@ class Fidelity:
     differences: tuple[Difference, ...] = field(default=())
 
 
-def check_file(
-    path: Path, reference: ReferenceFile, longest: int, context: int | None
-) -> tuple[GGUFHeader, list[str]]:
-    """The header of a file that can be held against the reference, and what about it may mislead.
-
-    Raises:
-        UserError: no GGUF file, another architecture or vocabulary, or too small a context.
-    """
-    header = read_model(path)
-    ours = reference.header
-    if header.architecture != ours.architecture:
-        raise UserError(
-            f"{path.name} is of architecture {printable(header.architecture or 'none')}, the reference "
-            f"{ours.path.name} of {printable(ours.architecture)}: fidelity compares files of one model"
-        )
-    if vocabulary_sha256(header) != vocabulary_sha256(ours):
-        raise UserError(
-            f"{path.name} has another vocabulary than {ours.path.name}: their tokens cannot be compared"
-        )
-    trained = header.n_ctx_train
-    if context is not None and context < longest:
-        raise UserError(f"context={context}: the longest prompt and answer have {longest} tokens")
-    if trained is not None and trained < longest:
-        raise UserError(
-            f"{path.name} was trained for {trained} tokens, the longest prompt and answer have {longest}: "
-            "the context is too small"
-        )
-    notes = []
-    if tokenizer_sha256(header) != tokenizer_sha256(ours):
-        notes.append("its tokenizer's settings differ: deployed, it may see other prompts")
-    if header.chat_template != ours.chat_template:
-        notes.append("its chat template differs: deployed, it may see other prompts")
-    return header, notes
-
-
-@dataclass(frozen=True, slots=True)
-class CheckedFile:
-    """A file that can be held against the reference. `notes`: what about it may mislead."""
-
-    header: GGUFHeader
-    sha256: str
-    notes: tuple[str, ...]
-
-    @property
-    def path(self) -> Path:
-        """Its first part, if it has several."""
-        return self.header.path
-
-
 class Measurement:
     """A reference's answers as tokens, to which files are held one after the other.
 
@@ -184,19 +133,19 @@ class Measurement:
 
     Raises:
         UserError: the run's answers cannot be put to files.
-        EngineUnusable: llama.cpp does not answer.
+        EngineUnusable: the engine does not answer.
     """
 
     def __init__(
         self,
         run: Run,
-        reference: ReferenceFile,
+        reference: Reference,
         out: Path,
         settings: Settings,
         say: Say = lambda _: None,
     ) -> None:
         self._run, self._reference, self._settings, self._say = run, reference, settings, say
-        self.library = require_library()
+        self.library = reference.library
         out.mkdir(parents=True, exist_ok=True)
         self._plan = make_plan(run, reference, out / _LOG, settings.limit, settings.benchmarks)
         self._judged = _Judged(run, self._plan)
@@ -207,8 +156,7 @@ class Measurement:
         """Raises UserError if the folder is in use."""
         self._open.enter_context(locked(self._folder))
         kept = self._open.enter_context(Store(self._folder / f"{REFERENCE}{SUFFIX}"))
-        log, flash = self._folder / _LOG, flash_attention(self._run)
-        self._session = _Session(self._plan, kept, log, self._settings, flash, self._say)
+        self._session = _Session(self._plan, kept, self._folder / _LOG, self._settings, self._say)
         return self
 
     def __exit__(
@@ -216,45 +164,42 @@ class Measurement:
     ) -> None:
         self._open.close()
 
-    def check(self, path: Path) -> CheckedFile:
+    def check(self, path: Path) -> Compared:
         """A file that can be compared. Raises UserError if it is none."""
-        header, notes = check_file(path, self._reference, self._plan.longest, self._settings.context)
-        return CheckedFile(header, sha256_of_model(header.parts or (path,)), tuple(notes))
+        return self._reference.compared(path, self._plan.longest, self._settings.context)
 
-    def file(self, file: CheckedFile, candidates: Sequence[Run] = ()) -> FileFidelity:
+    def file(self, file: Compared, candidates: Sequence[Run] = ()) -> FileFidelity:
         """Compute what is missing of the reference and of a file, and the file's figures.
 
         Args:
             candidates: generated runs, of which the file's own are held against what was foretold.
 
         Raises:
-            EngineUnusable: llama.cpp was ended while it computed.
+            EngineUnusable: the engine was ended while it computed.
         """
-        self._session.reference(self._reference.header)
+        self._session.reference(self._reference)
         with Store(self._folder / f"{file_name(file.path, file.sha256)}{SUFFIX}") as store:
-            self._session.file(file.header, store)
+            self._session.file(file, store)
             made = _file_fidelity(self._session, store, self._judged, candidates, file.sha256)
-        return FileFidelity(file.path.name, file.sha256, file.header.file_size, *made, notes=file.notes)
+        return FileFidelity(file.path.name, file.sha256, file.size_bytes, *made, notes=file.notes)
 
-    def traces(self, file: CheckedFile, found: FileFidelity) -> tuple[Trace, ...]:
+    def traces(self, file: Compared, found: FileFidelity) -> tuple[Trace, ...]:
         """Of each benchmark the answer that a measured file is farthest from.
 
         Raises:
-            EngineUnusable: llama.cpp was ended.
+            EngineUnusable: the engine was ended.
         """
         worst = [max(part.answers, key=lambda each: each.kl) for part in found.benchmarks.values()]
         names = [(each.benchmark, *each.key, each.sample) for each in worst]
         answers = [answer for answer in self._plan.answers if answer.name in names]
-        header = self._reference.header
-        with (
-            Store(self._folder / f"{file_name(file.path, file.sha256)}{SUFFIX}") as store,
-            LogProbs(header, Options(str(header.path), 0, 1), self._folder / _LOG) as model,
-        ):
-            made = []
-            for answer in answers:
-                arrays, targets = store.get(answer.key).arrays, self._session.rows(answer).targets
-                best = arrays["best"]
-                made.append(trace(answer, arrays["kl"], best != targets, model.pieces(best.tolist())))
+        with Store(self._folder / f"{file_name(file.path, file.sha256)}{SUFFIX}") as store:
+            arrays = [store.get(answer.key).arrays for answer in answers]
+        best = [token for each in arrays for token in each["best"].tolist()]
+        pieces = iter(self._reference.pieces(best, self._folder / _LOG))
+        made = []
+        for answer, each in zip(answers, arrays, strict=True):
+            left = each["best"] != self._session.rows(answer).targets
+            made.append(trace(answer, each["kl"], left, list(itertools.islice(pieces, len(left)))))
         return tuple(made)
 
     def result(self, found: Sequence[FileFidelity]) -> Fidelity:
@@ -265,7 +210,7 @@ class Measurement:
 
 def measure(
     run: Run,
-    reference: ReferenceFile,
+    reference: Reference,
     files: Sequence[Path],
     out: Path,
     settings: Settings,
@@ -279,7 +224,7 @@ def measure(
 
     Raises:
         UserError: a file cannot be compared, or the folder is in use.
-        EngineUnusable: llama.cpp was ended while it computed.
+        EngineUnusable: the engine was ended while it computed.
     """
     measurement = Measurement(run, reference, out, settings, say)
     checked = [measurement.check(path) for path in files]
@@ -291,13 +236,13 @@ def measure(
         return measurement.result([measurement.file(file, candidates) for file in checked])
 
 
-def _folder(out: Path, run: Run, reference: ReferenceFile, library: str, settings: Settings) -> Path:
+def _folder(out: Path, run: Run, reference: Reference, library: str, settings: Settings) -> Path:
     identity = {
         "schema": 1,
         "reference": reference.sha256,
         "library": library,
         "top": settings.top,
-        "flash_attention": flash_attention(run),
+        **reference.conditions,
     }
     return claimed(out, run, identity)
 
@@ -305,47 +250,43 @@ def _folder(out: Path, run: Run, reference: ReferenceFile, library: str, setting
 class _Session:
     """One call: it computes what the stores lack."""
 
-    def __init__(
-        self, plan: Plan, kept: Store, log: Path, settings: Settings, flash_attention: str, say: Say
-    ) -> None:
+    def __init__(self, plan: Plan, kept: Store, log: Path, settings: Settings, say: Say) -> None:
         self.plan = plan
-        self._flash_attention = flash_attention
         self.kept = kept
         self._log = log
         self._settings = settings
         self._say = say
 
-    def _open(self, header: GGUFHeader) -> LogProbs:
-        options = Options(
-            model=str(header.path),
+    def _open(self, model: Compared) -> Distributions:
+        opening = Opening(
             context=self._settings.context or self.plan.context,
             threads=self._settings.threads,
             gpu_layers=self._settings.gpu_layers,
-            flash_attention=self._flash_attention,
+            top=self._settings.top,
         )
-        return LogProbs(header, options, self._log)
+        return model.open(opening, self._log)
 
-    def reference(self, header: GGUFHeader) -> None:
+    def reference(self, model: Reference) -> None:
         """Keep the reference's likeliest tokens of every answer."""
 
-        def compute(model: LogProbs, answer: ForcedAnswer) -> Content:
+        def compute(model: Distributions, answer: ForcedAnswer) -> Content:
             computed = model.top(answer.forced(model.ends), self._settings.top)
             rows = computed.rows
             return _content(computed, {"ids": rows.ids, **_arrays(rows)})
 
-        self._all(header, self.kept, compute)
+        self._all(model, self.kept, compute)
 
-    def file(self, header: GGUFHeader, store: Store) -> None:
+    def file(self, file: Compared, store: Store) -> None:
         """Keep how far a file is from the reference, token by token."""
 
-        def compute(model: LogProbs, answer: ForcedAnswer) -> Content:
+        def compute(model: Distributions, answer: ForcedAnswer) -> Content:
             reference = self.rows(answer)
             computed = model.at(answer.forced(reference.targets[-1:].tolist()), reference.ids)
             figures = token_figures(reference, computed.rows)
             arrays = {"kl": figures.kl, "change": figures.change, "best": computed.rows.best}
             return _content(computed, arrays)
 
-        self._all(header, store, compute)
+        self._all(file, store, compute)
 
     def rows(self, answer: ForcedAnswer) -> Rows:
         """The reference's distributions of an answer."""
@@ -380,16 +321,16 @@ class _Session:
         )
 
     def _all(
-        self, header: GGUFHeader, store: Store, compute: Callable[[LogProbs, ForcedAnswer], Content]
+        self, file: Compared, store: Store, compute: Callable[[Distributions, ForcedAnswer], Content]
     ) -> None:
         missing = [answer for answer in self.plan.answers if answer.key not in store]
         if not missing:
             return
         total = len(self.plan.answers)
-        with self._open(header) as model:
+        with self._open(file) as model:
             for number, answer in enumerate(missing, total - len(missing) + 1):
                 store.append(answer.key, compute(model, answer))
-                self._say(f"{header.path.name}: {number}/{total}")
+                self._say(f"{file.path.name}: {number}/{total}")
 
 
 def _arrays(rows: Rows) -> dict[str, Any]:
@@ -474,7 +415,7 @@ def _flips(answers: Sequence[AnswerFigures], judged: _Judged, run: Run) -> list[
 def _fidelity(
     folder: Path,
     run: Run,
-    reference: ReferenceFile,
+    reference: Reference,
     library: str,
     session: _Session,
     found: Sequence[FileFidelity],

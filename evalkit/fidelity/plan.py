@@ -12,20 +12,18 @@ ends there, and so a distribution does not depend on which others were asked bef
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import itertools
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from evalkit.fidelity.engine import CONTEXT_STEP, Forced, LogProbs, Options
+from evalkit.fidelity.engine import CONTEXT_STEP, Forced, Reference
 from evalkit.run.info import Run
-from evalkit.schema import Item, Message, Name, Sample, UserError, rank
-from evalkit.text import mapping, named, printable
-from evalkit.weights.gguf import GGUFHeader, read_model
+from evalkit.schema import Item, Name, Sample, UserError, rank
+from evalkit.text import named, printable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,25 +31,6 @@ if TYPE_CHECKING:
 
 _SHORTEST_PIECE = 32
 """Tokens. A batch costs as much as reading all weights: it is not worth one to reuse fewer."""
-
-
-@dataclass(frozen=True, slots=True)
-class ReferenceFile:
-    """The file that answered, and the Jinja source of the chat template in force (`given`: not its own).
-
-    `binary`: the llama-server that renders and tokenizes its prompts; None: the wheel's.
-    """
-
-    header: GGUFHeader
-    sha256: str
-    template: str
-    given: bool
-    binary: str | None = None
-
-    @property
-    def path(self) -> Path:
-        """Its first part, if it has several."""
-        return self.header.path
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,16 +103,25 @@ class Plan:
         return distinct([answer.prompt for answer in self.answers])
 
 
-def check_reference(run: Run) -> None:
+GGUF_RUNS = {"llama.cpp": "a GGUF file under llama.cpp"}
+"""Runs that fidelity takes, by engine, in words."""
+
+ALL_RUNS = {**GGUF_RUNS, "vllm": "a checkpoint under vLLM"}
+
+
+def check_reference(run: Run, engines: Mapping[str, str] = GGUF_RUNS) -> None:
     """Refuse a run that has nothing to hold a file against.
 
+    Args:
+        engines: those that can be measured here.
+
     Raises:
-        UserError: it is not a GGUF file's, was sampled, or has no answers.
+        UserError: its engine is none of `engines`, it was sampled, or has no answers.
     """
     info = run.info
-    if info.engine.engine != "llama.cpp" or not info.engine.weights_sha256:
+    if info.engine.engine not in engines or not info.engine.weights_sha256:
         raise UserError(
-            f"{run.path}: fidelity takes a run of a GGUF file under llama.cpp, and this is one of "
+            f"{run.path}: fidelity takes a run of {' or of '.join(engines.values())}, and this is one of "
             f"{printable(info.engine.engine or 'nothing known')}"
         )
     temperature = info.generation.temperature
@@ -146,67 +134,19 @@ def check_reference(run: Run) -> None:
         raise UserError(f"{run.path}: the reference has no answers: end its run first")
 
 
-def flash_attention(run: Run) -> str:
-    """As the answers were generated; with it, logits depend on how much of a prompt was cached."""
-    recorded = run.info.engine.flash_attention
-    return recorded if recorded in ("on", "auto") else "off"
-
-
-def reference_file(run: Run, given: Path | None) -> ReferenceFile:
-    """The file that made the run: `given`, or the one that the run's folder names.
-
-    Raises:
-        UserError: it cannot be had, is another file, or its chat template is not the run's.
-    """
-    from evalkit.engines.child import given_template, require_template
-    from evalkit.run.folder import read_settings
-    from evalkit.weights.fetch import resolve_weights
-    from evalkit.weights.gguf import sha256_of_model
-
-    template: str | None = None
-    if (run.path / "config.yaml").exists():
-        model = read_settings(run.path).model
-        template = given_template(model)
-        path = given or resolve_weights(model).path
-    elif given is not None:
-        path = given
-    else:
-        raise UserError(f"{run.path} is a record, without its file: give reference=FILE.gguf")
-    header = read_model(path)
-    digest = sha256_of_model(header.parts or (path,))
-    if digest != run.info.engine.weights_sha256:
-        raise UserError(
-            f"{path} is not the file that made {run.path}: sha256 {digest[:12]}, the run has "
-            f"{str(run.info.engine.weights_sha256)[:12]}: give reference=FILE.gguf"
-        )
-    source = require_template(template or header.chat_template, path.name)
-    wanted = run.info.engine.chat_template_sha256
-    if wanted and hashlib.sha256(source.encode()).hexdigest() != wanted:
-        raise UserError(
-            f"{run.path} used another chat template than {path.name} has: give the run's own folder"
-        )
-    return ReferenceFile(header, digest, source, bool(template), _binary_of(run))
-
-
-def _binary_of(run: Run) -> str | None:
-    """The llama-server that made the run, if it is still there: it renders prompts as it did."""
-    path = mapping(run.info.raw.get("engine")).get("binary")
-    return path if isinstance(path, str) and Path(path).is_file() else None
-
-
 def make_plan(
-    run: Run, file: ReferenceFile, log: Path, limit: int | None, benchmarks: Sequence[str] = ()
+    run: Run, reference: Reference, log: Path, limit: int | None, benchmarks: Sequence[str] = ()
 ) -> Plan:
     """The tokens of every prompt and answer of a run.
 
     Args:
-        log: where the output of llama.cpp goes.
+        log: where the engine's output goes.
         limit: answers per benchmark at most, chosen by a hash of their names; None: all.
         benchmarks: only these of the run's; none: all.
 
     Raises:
         UserError: a prompt has other tokens than the run recorded, no such benchmark, or no answer is left.
-        EngineUnusable: llama.cpp does not answer.
+        EngineUnusable: the engine does not answer.
     """
     chosen: list[tuple[Name, str, Sample]] = []
     failed = 0
@@ -216,9 +156,8 @@ def make_plan(
                 failed += sample.text is None
                 if sample.text is not None:
                     chosen.append(((benchmark, item.id, item.turn, sample.number), item.group, sample))
-    prompts = prompt_tokens(file, [sample.messages for _, _, sample in chosen], log)
-    with LogProbs(file.header, Options(str(file.path), 0, 1), log) as model:
-        texts = model.tokenize([sample.text or "" for _, _, sample in chosen])
+    prompts = reference.prompt_tokens([sample.messages for _, _, sample in chosen], log)
+    texts = reference.tokenize([sample.text or "" for _, _, sample in chosen], log)
     answers: list[ForcedAnswer] = []
     strange = 0
     for (name, group, sample), prompt, text in zip(chosen, prompts, texts, strict=True):
@@ -261,43 +200,6 @@ def require_same_prompt(run: Run, name: Name, sample: Sample, prompt: Sequence[i
             f"{run.path}: the prompt of {name[0]} {named((name[1], name[2]))} has {len(prompt)} tokens, "
             f"the run recorded {sample.prompt_tokens}: another version of llama.cpp renders it otherwise"
         )
-
-
-def prompt_tokens(
-    file: ReferenceFile, prompts: Sequence[Sequence[tuple[str, str]]], log: Path
-) -> list[tuple[int, ...]]:
-    """As the server tokenizes them that generates; equal prompts are sent once."""
-    from evalkit.engines import llama_cpp
-
-    backend = llama_cpp.Settings(
-        kind="llama_cpp",
-        slots=1,
-        context=None,
-        threads=1,
-        gpu_layers=0,
-        flash_attention="auto",
-        mmap=True,
-        binary=file.binary,
-        port=None,
-        timeout=600.0,
-    )
-    engine = llama_cpp.LlamaCpp(
-        weights=file.path,
-        sha256=file.sha256,
-        provenance={},
-        header=file.header,
-        template=file.template,
-        template_given=file.given,
-        max_tokens=1,
-        backend=backend,
-        binary=llama_cpp.find_binary(file.binary),
-        log=log,
-    )
-    known = list(dict.fromkeys(tuple(messages) for messages in prompts))
-    chats = [[Message(role, content) for role, content in messages] for messages in known]  # type: ignore[arg-type]
-    tokens = asyncio.run(engine.tokenize(chats)) or []
-    found = {messages: tuple(each) for messages, each in zip(known, tokens, strict=True)}
-    return [found[tuple(messages)] for messages in prompts]
 
 
 def with_cuts(answers: Sequence[ForcedAnswer]) -> tuple[ForcedAnswer, ...]:

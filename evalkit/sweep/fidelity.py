@@ -24,8 +24,9 @@ from evalkit.engines.llama_cpp import Settings as LlamaCppSettings
 from evalkit.engines.llama_options import RopeSettings
 from evalkit.fidelity.engine import default_threads, require_library
 from evalkit.fidelity.figures import BenchmarkFidelity, average_means
+from evalkit.fidelity.gguf import reference_file
 from evalkit.fidelity.measure import FileFidelity, Measurement, Settings
-from evalkit.fidelity.plan import check_reference, chosen_items, reference_file
+from evalkit.fidelity.plan import check_reference, chosen_items
 from evalkit.files import write_atomically
 from evalkit.run.info import Run
 from evalkit.run.runner import read_run

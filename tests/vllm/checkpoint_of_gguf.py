@@ -144,3 +144,22 @@ def _write_safetensors(path: Path, tensors: Tensors) -> None:
         file.write(encoded)
         for values in tensors.values():
             file.write(values.tobytes())
+
+
+def disturbed_checkpoint(source: Path, target: Path) -> Path:
+    """A copy of a checkpoint whose norms before the feed-forward layers are 20 % off, at random."""
+    target.mkdir()
+    for file in source.iterdir():
+        if file.suffix != ".safetensors":
+            (target / file.name).write_bytes(file.read_bytes())
+    content = bytearray((source / "model.safetensors").read_bytes())
+    start = 8 + int.from_bytes(content[:8], "little")
+    noise = np.random.default_rng(0)
+    for name, tensor in json.loads(content[8:start]).items():
+        if "post_attention_layernorm" in name:
+            first, last = (start + place for place in tensor["data_offsets"])
+            values = np.frombuffer(bytes(content[first:last]), dtype="<f4")
+            changed = values * noise.normal(1.0, 0.2, len(values))
+            content[first:last] = changed.astype("<f4").tobytes()
+    (target / "model.safetensors").write_bytes(content)
+    return target

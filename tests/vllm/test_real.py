@@ -16,6 +16,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.vllm.checkpoint_of_gguf import disturbed_checkpoint
 from tests.vllm.conftest import real_vllm
 
 BENCHMARKS = {"finqa", "convfinqa", "ant_finance", "tfns", "finance_instruct"}
@@ -86,9 +87,40 @@ def test_killed_and_gone_on_with_through_all_five_benchmarks(small_checkpoint: P
     assert all(record["text"] and record["error"] is None for record in records)
     assert any(record["cached_tokens"] for record in records), "no prefix was found in the cache"
     check_facts(json.loads((run_dir / "run.json").read_text(encoding="utf-8")))
+    check_fidelity(run_dir, small_checkpoint, tmp_path)
     for file in run_dir.iterdir():
         assert key.encode() not in file.read_bytes(), file.name
     assert not [p for p in psutil.Process().children(recursive=True) if p.status() != psutil.STATUS_ZOMBIE]
+
+
+def check_fidelity(run_dir: Path, small_checkpoint: Path, tmp_path: Path) -> None:
+    """The checkpoint is itself to the last token; one whose weights were disturbed is not."""
+    disturbed = disturbed_checkpoint(small_checkpoint, tmp_path / "disturbed")
+    words = [
+        "fidelity",
+        str(run_dir),
+        str(small_checkpoint),
+        str(disturbed),
+        "benchmark=tfns,finqa",
+        "top=20",
+    ]
+    done = subprocess.run(
+        [sys.executable, "-m", "evalkit", *words, f"out={tmp_path / 'fidelity'}", "json=true"],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert "vllm" in found["library"]
+    itself, other = found["files"]
+    assert itself["name"] == small_checkpoint.name, "files stand in the order of their divergence"
+    assert itself["average"]["kl"]["value"] < 1e-6
+    assert itself["average"]["agreement"]["value"] == 1.0
+    assert other["average"]["kl"]["value"] > 0.01
+    assert found["greedy"] > 0.95, "the answers are what the checkpoint itself finds likeliest"
+    assert 0.5 < found["kept_mass"] < 1
 
 
 def check_facts(run: dict[str, dict[str, object]]) -> None:
