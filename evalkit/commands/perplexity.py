@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from evalkit.fidelity.perplexity import Perplexity
 
 HELP = """
 usage: evalkit perplexity FILE.gguf... text=FILE.txt [KEY=VALUE ...]
 
 Perplexity of a text under each file, as llama.cpp's llama-perplexity computes it: chunks of `context` tokens,
-of which the second half counts. It says little of what a file loses on a benchmark; `evalkit fidelity` does.
+of which the second half counts. With a reference, also how far each file is from it on that text, token by
+token, as publishers of quantized files show it (llama-perplexity --kl-divergence). Both say little of what a
+file loses on a benchmark; `evalkit fidelity` does.
 
   text=FILE.txt            UTF-8, at most 8 MiB
+  reference=FILE.gguf      the file that the others are held against
   context=512              tokens of a chunk
   chunks=N                 at most (default: all)
   threads=N                of the processor (default: its cores)
@@ -24,7 +31,15 @@ examples:
 exit code: 0 done, 2 wrong request, 130 interrupted
 """
 
-_DEFAULTS = {"text": "", "context": "512", "chunks": "", "threads": "", "gpu_layers": "-1", "json": "false"}
+_DEFAULTS = {
+    "text": "",
+    "reference": "",
+    "context": "512",
+    "chunks": "",
+    "threads": "",
+    "gpu_layers": "-1",
+    "json": "false",
+}
 _LARGEST_CONTEXT = 1 << 20
 
 
@@ -42,39 +57,45 @@ def main(arguments: Sequence[str]) -> int:
         raise UserError("perplexity: give files and a text: evalkit perplexity FILE.gguf... text=FILE.txt")
 
     from evalkit.fidelity.engine import default_threads, gpu_layers, require_library
-    from evalkit.fidelity.perplexity import perplexity, read_text
+    from evalkit.fidelity.perplexity import Chunks, perplexity, read_text, reference_rows
     from evalkit.text import output_console, show_table, write_json
     from evalkit.weights.gguf import read_model
 
     require_library()
-    context = given.whole("context", least=16, most=_LARGEST_CONTEXT)
+    how = Chunks(
+        context=given.whole("context", least=16, most=_LARGEST_CONTEXT),
+        most=given.optional_whole("chunks"),
+        threads=given.optional_whole("threads") or default_threads(),
+        gpu_layers=gpu_layers(given),
+    )
     text, files = read_text(text_file), [Path(place).expanduser() for place in given.places]
-    for file in files:
+    reference = given.path("reference")
+    for file in [*files, *([reference] if reference else [])]:
         read_model(file)
     as_json, figures = given.truth("json"), {}
     # A log that tells why a file failed must outlive the command.
     log = Path(tempfile.gettempdir()) / "evalkit-perplexity.log"
-    for file in files:
-        try:
-            found = perplexity(
-                file,
-                text,
-                log,
-                context=context,
-                chunks=given.optional_whole("chunks"),
-                threads=given.optional_whole("threads") or default_threads(),
-                gpu_layers=gpu_layers(given),
-            )
-        except EngineUnusable as error:
-            raise UserError(str(error)) from error
-        figures[file.name] = found
+    try:
+        known = reference_rows(reference, text, log, how) if reference else None
+        for file in files:
+            figures[file.name] = perplexity(file, text, log, how, known)
+    except EngineUnusable as error:
+        raise UserError(str(error)) from error
     if as_json:
         write_json([{"file": name, **asdict(each)} for name, each in figures.items()])
         return 0
-    rows = [
-        (name, f"{each.value:.4f}", f"{each.error:.4f}", str(each.tokens), str(each.chunks))
-        for name, each in figures.items()
-    ]
-    header = ("File", "Perplexity", "±", "Tokens", f"Chunks of {context}")
+    rows = [(name, *_cells(each)) for name, each in figures.items()]
+    header = ["File", "Perplexity", "±", "Tokens", f"Chunks of {how.context}"]
+    if reference:
+        header += ["KL, nats per token", "±", "Same likeliest token, %"]
     show_table(output_console(), "", header, rows)
     return 0
+
+
+def _cells(found: Perplexity) -> list[str]:
+    from evalkit.report.fidelity import figure
+
+    cells = [f"{found.value:.4f}", f"{found.error:.4f}", str(found.tokens), str(found.chunks)]
+    if (against := found.against) is not None:
+        cells += [figure(against.kl), figure(against.error), f"{100 * against.agreement:.1f}"]
+    return cells

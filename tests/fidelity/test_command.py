@@ -291,8 +291,10 @@ def test_runs_that_are_no_reference(
     assert "sampled (temperature 0.6)" in _refused(capsys, record("sampled", sampled, lines), file, out)
     empty = [{**line, "text": None, "error": "engine_error: gone"} for line in lines]
     assert "has no answers" in _refused(capsys, record("empty", good, empty), file, out)
+    remote = {**good, "engine": {**good["engine"], "engine": "remote"}}
+    assert "a run of a GGUF file" in _refused(capsys, record("remote", remote, lines), file, out)
     served = {**good, "engine": {**good["engine"], "engine": "vllm"}}
-    assert "a run of a GGUF file" in _refused(capsys, record("served", served, lines), file, out)
+    assert "give the run's folder" in _refused(capsys, record("served", served, lines), file, out)
     plain = record("plain", good, lines)
     assert "give reference=FILE.gguf" in _refused(capsys, plain, file, out)
     assert "is not the file that made" in _refused(capsys, plain, file, f"reference={coarser}", out)
@@ -302,7 +304,7 @@ def test_runs_that_are_no_reference(
 
 
 def test_perplexity_is_that_of_llama_cpps_own_method(
-    tmp_path: Path, small: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, small: Path, coarser: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     text = tmp_path / "text.txt"
     text.write_text("Net sales rose 4.2% to $1,234 million, driven by price. " * 12, encoding="utf-8")
@@ -314,12 +316,23 @@ def test_perplexity_is_that_of_llama_cpps_own_method(
     assert (f"{same['value']:.4f}", same["tokens"], same["chunks"]) == (f"{found:.4f}", 93, 3)
     model = _Slow(small)
     tokens = model.tokens(text.read_text(encoding="utf-8"), False)
-    losses = []
+    other = _Slow(coarser)
+    losses, full = [], []
     for start in (0, 64, 128):
         chunk = tokens[start : start + 64]
-        p = model.probabilities(chunk)
+        p, q = model.probabilities(chunk), other.probabilities(chunk)
         losses += [-np.log(p[place, chunk[place + 1]]) for place in range(32, 63)]
+        full += [(p[place] * np.log(p[place] / q[place])).sum() for place in range(32, 63)]
     assert found == pytest.approx(np.exp(np.mean(losses)), rel=1e-3)
+    assert main(["perplexity", str(coarser), f"reference={small}", *words]) == 0
+    [against] = [each["against"] for each in json.loads(capsys.readouterr().out)]
+    assert 0.8 * np.mean(full) < against["kl"] < 1.001 * np.mean(full), "a lower bound, and a close one"
+    assert against["agreement"] < 1
+    against = [f"reference={small}", *words]
+    assert main(["perplexity", str(small), *against]) == 0
+    [itself] = json.loads(capsys.readouterr().out)
+    assert itself["value"] == same["value"]
+    assert itself["against"] == {"kl": 0.0, "error": 0.0, "agreement": 1.0}
     short = tmp_path / "short.txt"
     short.write_text("few words")
     assert main(["perplexity", str(small), f"text={short}"]) == 2
