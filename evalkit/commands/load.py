@@ -20,7 +20,9 @@ usage: evalkit load FILE|NAME|hf:OWNER/REPO/FILE|URL [users=1,2,4,8] [KEY=VALUE 
 Serve a file as `evalkit run` does and ask it a benchmark's questions, by one user, then two, then more, each
 of whom asks the next question when the answer is there: time to the first token, time per token, pauses, and
 time of the whole answer as p50, p95 and p99; tokens per second; peak memory. Ends with the command line of
-llama-server that serves the file with the very same settings. `evalkit recommend` uses what is measured here.
+llama-server (vLLM for a checkpoint) that serves it with the very same settings. `evalkit recommend` uses what
+is measured here. A service (backend=remote) is asked as it stands, each question once and without
+waiting for its limits; what it costs counts towards backend.max_cost.
 
   users=1,2,4,8            how many ask at once, one after the other
   requests=10              questions of each user at most
@@ -36,7 +38,7 @@ examples:
   evalkit load my.gguf benchmark=finqa users=1,4,16 backend.slots=4
   evalkit load smollm2-135m data=sample benchmark=tfns users=1,2 protocol.max_tokens=32
 
-What is measured stays in results/load/<model>/<id>/load.json. Only llama.cpp can be measured.
+What is measured stays in results/load/<model>/<id>/load.json.
 
 exit code: 0 done, 1 some requests had no answer or the server ended, 2 wrong request, 130 interrupted
 """
@@ -83,9 +85,9 @@ def _measured(settings: RunSettings, users: Sequence[int], extent: Extent, *, as
     from evalkit.schema import UserError
     from evalkit.text import output_console, show_lines, terminal_table, write_json
 
-    if settings.backend.kind != "llama_cpp":
+    if settings.backend.is_recorded:
         raise UserError(
-            f"load: backend={settings.backend.kind} cannot be measured: only llama.cpp, with a GGUF file"
+            f"load: backend={settings.backend.kind} serves nobody: give a GGUF file, or a service"
         )
     engines.preflight(settings.model, settings.backend, settings.max_tokens)
     count = min(sum(users) * extent.requests, _MOST_QUESTIONS)
@@ -96,7 +98,8 @@ def _measured(settings: RunSettings, users: Sequence[int], extent: Extent, *, as
     folder = folder_of(settings, users, getattr(settings.backend, "threads", None))
     folder.mkdir(parents=True, exist_ok=True)
     engine = engines.open_engine(settings.model, settings.backend, settings.max_tokens, folder / ENGINE_LOG)
-    assert isinstance(engine, StreamingEngine), "llama.cpp streams"
+    if not isinstance(engine, StreamingEngine):  # from outside the package
+        raise UserError(f"load: backend={settings.backend.kind} does not stream its answers")
     messages = Console(stderr=True)
     found, error = _serve(engine, settings, questions, users, extent, folder, messages)
     if error:
@@ -162,20 +165,21 @@ def _result(
     from evalkit.run.provenance import hardware, now
 
     identity, facts = engine.identity(), engine.description()
+    weights = facts.get("weights") or facts.get("checkpoint")  # of a service nobody knows them
     asked = {"benchmarks": list(settings.benchmark), "source": settings.data.source, "limit": settings.limit}
     return LoadResult(
         name=settings.model.name,
         title=settings.model.title,
-        file=PurePath(facts["weights"]["path"]).name,
-        sha256=identity["weights_sha256"],
-        build=identity["build"],
+        file=PurePath(weights["path"]).name if weights else ", ".join(identity["service"]),
+        sha256=identity.get("weights_sha256"),
+        build=identity.get("build", identity["engine"]),
         command=tuple(engine.server_command()),
-        context=facts["context_per_slot"],
+        context=facts.get("context_per_slot"),
         slots=facts["slots"],
         backend=settings.backend.model_dump(mode="json"),
         questions={**asked, "distinct": len(questions)},
         max_tokens=settings.max_tokens,
-        load_seconds=facts["load_seconds"],
+        load_seconds=facts.get("load_seconds"),
         machine=hardware(),
         made=now(),
         levels=tuple(levels),

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from evalkit.config.settings import ModelSettings
 from evalkit.engines import EngineDied, Heard
 from evalkit.engines.client import NoAccess, Refused, Transient, chat, connect, parameters
-from evalkit.engines.loops import chat_until_loop
+from evalkit.engines.loops import streamed_chat
 from evalkit.engines.measure import PeakMemory
 from evalkit.engines.process import Limits, ServerProcess, first_error
 from evalkit.schema import ENGINE_ERROR, Completion, EngineUnusable, GenerationSettings, Message, UserError
@@ -214,6 +214,7 @@ class ChildEngine(ABC):
     """
 
     slots: int
+    _is_timed = True  # the server tells tokens and times with every piece of an answer, as llama.cpp's does
 
     def __init__(self, server: ChildServer, slots: int) -> None:
         self.slots = slots
@@ -262,8 +263,9 @@ class ChildEngine(ABC):
         try:
             if sampling.stop_loops or heard is not None:
                 ends, seconds = sampling.stop_loops, self._server.timeout
-                return await chat_until_loop(
-                    client, SERVED_NAME, messages, body, seconds, heard, until_loop=ends
+                timed = self._is_timed
+                return await streamed_chat(
+                    client, SERVED_NAME, messages, body, seconds, heard, until_loop=ends, timed=timed
                 )
             completion, _ = await chat(client, SERVED_NAME, messages, body, self._server.timeout)
         except Transient as error:

@@ -13,6 +13,7 @@ import asyncio
 import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Hashable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 from evalkit.engines import Heard
@@ -30,10 +31,14 @@ from evalkit.schema import LOOP, LOOP_TOKENS, Completion, Message, valid_text
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI, AsyncStream
+    from openai.types import CompletionUsage
     from openai.types.chat import ChatCompletionChunk
 
 BLOCK = 200  # tokens of a block at most
 TIMES = 6  # a block is repeated at least
+
+_TIMED = {"timings_per_token": True}
+_COUNTED = {"stream_options": {"include_usage": True}}
 
 
 class LoopDetector:
@@ -61,7 +66,7 @@ def loop_end(tokens: Sequence[Hashable]) -> int | None:
     return next((number for number, token in enumerate(tokens, 1) if detector.add(token)), None)
 
 
-async def chat_until_loop(
+async def streamed_chat(
     client: AsyncOpenAI,
     model: str,
     messages: Sequence[Message],
@@ -70,15 +75,18 @@ async def chat_until_loop(
     heard: Heard | None = None,
     *,
     until_loop: bool = True,
+    timed: bool = True,
 ) -> Completion:
-    """One answer of a llama.cpp server, streamed, and ended where it is a proven repetition.
+    """One answer, streamed, and ended where it is a proven repetition.
 
-    The text is that of an answer in one piece, up to its end. Tokens and times are the server's own as of the
-    last piece. Other arguments and errors are those of `evalkit.engines.client.chat`.
+    The text is that of an answer in one piece, up to its end. Other arguments and errors are those of
+    `evalkit.engines.client.chat`.
 
     Args:
         heard: called with each piece.
         until_loop: whether a repetition ends it.
+        timed: the server is llama.cpp's, whose tokens and times come with every piece; others count tokens
+            at the end.
     """
     from openai import APIError
 
@@ -90,8 +98,8 @@ async def chat_until_loop(
                     model=model,
                     messages=as_json(messages),  # type: ignore[arg-type]
                     stream=True,
-                    # Without them an answer that is ended here would tell neither its tokens nor its time.
-                    extra_body={**body, "timings_per_token": True},
+                    # Without timings an answer that is ended here would tell neither its tokens nor its time.
+                    extra_body={**body, **(_TIMED if timed else _COUNTED)},
                 )
                 stream = cast("AsyncStream[ChatCompletionChunk]", await asked)
                 async with stream:
@@ -115,9 +123,11 @@ async def _read(
     pieces = list[str]()
     finish: str | None = None
     timings: Mapping[str, Any] = {}
+    usage: CompletionUsage | None = None
     chunks: AsyncIterator[ChatCompletionChunk] = aiter(stream)
     async for chunk in chunks:
         timings = (chunk.model_extra or {}).get("timings") or timings
+        usage = chunk.usage or usage
         if not chunk.choices:
             continue
         finish = chunk.choices[0].finish_reason or finish
@@ -132,7 +142,8 @@ async def _read(
             break  # closing the stream ends the work on the server
     if finish is None:
         raise Transient("the answer broke off", billed=True)
-    return _completion("".join(pieces), finish, timings, time.monotonic() - started)
+    made = _completion("".join(pieces), finish, timings, time.monotonic() - started)
+    return made if timings or usage is None else _counted(made, usage)
 
 
 def _completion(text: str, finish: str, timings: Mapping[str, Any], latency: float) -> Completion:
@@ -147,4 +158,15 @@ def _completion(text: str, finish: str, timings: Mapping[str, Any], latency: flo
         latency_s=latency,
         prefill_s=timings["prompt_ms"] / 1000 if "prompt_ms" in timings else None,
         decode_s=timings["predicted_ms"] / 1000 if "predicted_ms" in timings else None,
+    )
+
+
+def _counted(made: Completion, usage: CompletionUsage) -> Completion:
+    """With the tokens that a server counted at the end; 0 of them say nothing."""
+    details = usage.prompt_tokens_details
+    return replace(
+        made,
+        prompt_tokens=usage.prompt_tokens or None,
+        cached_tokens=details.cached_tokens if details else None,
+        completion_tokens=usage.completion_tokens or None,
     )

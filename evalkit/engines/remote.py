@@ -7,6 +7,7 @@ may help; a server that fails leaves the pool, and the others go on.
 from __future__ import annotations
 
 import asyncio
+import itertools
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evalkit.config.settings import ModelSettings
-from evalkit.engines import TokenCounts
+from evalkit.engines import Heard, TokenCounts
 from evalkit.engines.client import (
     NoAccess,
     Refused,
@@ -27,6 +28,7 @@ from evalkit.engines.client import (
     parameters,
 )
 from evalkit.engines.limits import Budget, Pace, Patience, Pool, Replica, read_prices, retrying
+from evalkit.engines.loops import streamed_chat
 from evalkit.engines.service import Service, Settings, addresses, find, place_of, read_key, sent_key
 from evalkit.schema import (
     ENGINE_ERROR,
@@ -69,6 +71,7 @@ class Remote:
         self._failed_in_a_row = 0
         self._answered = 0
         self._given_up = 0
+        self._turns = itertools.count()
 
     def identity(self) -> dict[str, Any]:
         return {
@@ -162,6 +165,36 @@ class Remote:
         self._given_up += 1
         tries = f"{request.attempts} attempt{'s' if request.attempts > 1 else ''}"
         return self._failed(f"{failure} ({tries})", "answers nothing any more")
+
+    async def stream(
+        self, messages: Sequence[Message], sampling: GenerationSettings, heard: Heard
+    ) -> Completion:
+        """One answer of the servers in turn, at the first try: a wait between two tries would pass for one of
+        the service's own.
+
+        Raises:
+            BudgetSpent: it could cost more than is left.
+        """
+        assert self._pool is not None, "start comes first"
+        slot = next(self._turns) * self._settings.slots % self.slots
+        replica = next(iter(self._pool.candidates(slot)))
+        body = request_body(sampling, self._settings.extra, self._extended, self._service.served.owner)
+        model, seconds = self._service.served.model, self._settings.timeout
+        async with self.budget.request(estimated_tokens(messages), sampling.max_tokens) as charge:
+            try:
+                found = await streamed_chat(
+                    replica.client, model, messages, body, seconds, heard, until_loop=False, timed=False
+                )
+            except (Transient, Refused, NoAccess) as error:
+                if not isinstance(error, Transient) or not error.billed:
+                    charge.nothing()
+                return Completion(None, None, error=f"{ENGINE_ERROR}: {error}")
+            charge.used(found.prompt_tokens, found.cached_tokens, found.completion_tokens)
+        return found
+
+    def server_command(self) -> list[str]:
+        """None: how a service is served is its own business."""
+        return []
 
     def _refused(self, error: Refused | NoAccess, replica: Replica) -> Completion:
         """A request that no further try would change.

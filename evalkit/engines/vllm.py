@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evalkit.config.settings import ModelSettings
-from evalkit.engines import EngineDied
+from evalkit.engines import EngineDied, Heard
 from evalkit.engines.child import (
     SERVED_NAME,
     ChildEngine,
@@ -51,6 +51,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Settings", "Vllm", "open_engine", "preflight", "python", "stated_needs"]
 
+DEPLOYED_PORT = 8000
+"""vLLM's own default, for command lines that people are given."""
+
 HOST = child_command("evalkit.children.vllm")
 """The words before a command of vLLM's: what ends all its processes with us."""
 
@@ -77,6 +80,8 @@ class Vllm(ChildEngine):
         backend: how it is served.
         log: where the server's output goes.
     """
+
+    _is_timed = False
 
     def __init__(
         self,
@@ -178,9 +183,8 @@ class Vllm(ChildEngine):
         tokens = self._max_model_len or self._geometry.context
         return _CPU_REQUESTS * tokens * self._geometry.kv_bytes_per_token(value_bytes(self._backend))
 
-    async def _launch(self) -> None:
-        port = self._backend.port or free_port()
-        words = arguments(
+    def _words(self, port: int) -> list[str]:
+        return arguments(
             self._checkpoint.folder,
             self._backend,
             max_model_len=self._max_model_len,
@@ -188,6 +192,13 @@ class Vllm(ChildEngine):
             chat_template=self._template_file,
             port=port,
         )
+
+    def server_command(self) -> list[str]:
+        return ["vllm", "serve", *self._words(DEPLOYED_PORT)]
+
+    async def _launch(self) -> None:
+        port = self._backend.port or free_port()
+        words = self._words(port)
         launch = Launch(
             program="vLLM",
             command=[*HOST, *self._installation.serve(), *words],
@@ -217,13 +228,20 @@ class Vllm(ChildEngine):
                 return await self._complete(messages, replace(sampling, max_tokens=room))
         return completion
 
-    async def _complete(self, messages: Sequence[Message], sampling: GenerationSettings) -> Completion:
+    async def stream(
+        self, messages: Sequence[Message], sampling: GenerationSettings, heard: Heard
+    ) -> Completion:
+        return await self._complete(messages, sampling, heard)
+
+    async def _complete(
+        self, messages: Sequence[Message], sampling: GenerationSettings, heard: Heard | None = None
+    ) -> Completion:
         more = {
             "top_k": sampling.top_k,  # 0 is off for vLLM too
             "min_p": sampling.min_p,
             "repetition_penalty": sampling.repetition_penalty,
         }
-        return await self._chat(messages, sampling, more)
+        return await self._chat(messages, sampling, more, heard)
 
     async def _size(self, messages: Sequence[Message]) -> int:
         try:

@@ -91,17 +91,17 @@ class LoadResult:
     """One file under one set of settings, on one machine.
 
     `context` is tokens per slot. `command` is the command line that serves the file with these settings, by
-    llama.cpp's own server. `sha256` is the file's. `questions` says which prompts were asked, `max_tokens`
-    how long an answer could be.
+    llama.cpp's own server or vLLM. `sha256` is the file's. Of a service there are none of them, and `file` is
+    its address. `questions` says which prompts were asked, `max_tokens` how long an answer could be.
     """
 
     name: str
     title: str
     file: str
-    sha256: str
+    sha256: str | None
     build: str
     command: tuple[str, ...]
-    context: int
+    context: int | None
     slots: int
     backend: dict[str, Any]
     questions: dict[str, Any]

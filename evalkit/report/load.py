@@ -39,10 +39,7 @@ def _waits(found: Waits | None, scale: float, digits: int) -> str:
 
 def load_lines(found: LoadResult) -> Iterator[str]:
     """What must be known of the table, one line each."""
-    yield (
-        f"p50 / p95 / p99, with {found.slots} slots of {found.context:,} tokens: more users than slots "
-        "wait for one; of fewer than 100 waits the p99 is the longest"
-    )
+    yield f"p50 / p95 / p99{_room(found)}; of fewer than 100 waits the p99 is the longest"
     for level in found.levels:
         if level.unfinished:
             yield (
@@ -55,7 +52,16 @@ def load_lines(found: LoadResult) -> Iterator[str]:
         if level.draft_tokens:
             taken = 100 * (level.draft_accepted or 0) / level.draft_tokens
             yield f"{level.users} users: {taken:.0f} % of {level.draft_tokens} tokens of the draft were taken"
-    yield f"served so: {command_text(found.command)}"
+    if found.command:
+        yield f"served so: {command_text(found.command)}"
+
+
+def _room(found: LoadResult) -> str:
+    """How many are served together; a service does not say."""
+    if not found.command:
+        return ""
+    room = f" of {found.context:,} tokens" if found.context else ""
+    return f", with {found.slots} slots{room}: more users than slots wait for one"
 
 
 def command_text(command: Sequence[str]) -> str:

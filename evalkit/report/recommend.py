@@ -90,7 +90,7 @@ def _basis(found: Recommendation, choice: Need) -> str:
     assert cost is not None, "what has no cost has no need"
     if choice.served is not None and choice.served.load.peak_bytes is not None:
         load = choice.served.load
-        return f"measured under load with {slots_of(load.context, load.slots)}"
+        return f"measured under load with {slots_of(load.context or 0, load.slots)}"
     context, slots = found.context or cost.context, found.slots or cost.slots
     shape = slots_of(context, slots) if context and slots else "its own context and slots"
     if choice.basis == "measured":

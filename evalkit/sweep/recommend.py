@@ -217,7 +217,7 @@ def _served(
                 found.append(Served(load, load.levels[-1], True))
             continue
         fits = (load.peak_bytes or 0) <= memory
-        as_asked = load.context >= (context or 0) and slots in (None, load.slots)
+        as_asked = (load.context or 0) >= (context or 0) and slots in (None, load.slots)
         if fits and as_asked and (level := load.level(target.users)) is not None:
             found.append(Served(load, level, target.met_by(level)))
     return min(

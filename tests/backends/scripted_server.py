@@ -16,6 +16,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
 
+_DONE = b"data: [DONE]\n\n"
+
 
 @dataclass(frozen=True)
 class Request:
@@ -78,15 +80,28 @@ class Reply:
             "choices": [{"index": 0, "message": message, "finish_reason": self.finish_reason}],
         }
         if self.usage is not None:
-            prompt, completion = self.usage
-            prompt = max(prompt, len(request.text.split())) if prompt and not self.exact else prompt
-            answer["usage"] = {
-                "prompt_tokens": prompt,
-                "completion_tokens": completion,
-                "total_tokens": prompt + completion,
-                "prompt_tokens_details": {"cached_tokens": self.cached},
-            }
+            answer["usage"] = self._usage(request, self.usage)
         return json.dumps(answer).encode()
+
+    def _usage(self, request: Request, usage: tuple[int, int]) -> dict[str, Any]:
+        prompt, completion = usage
+        prompt = max(prompt, len(request.text.split())) if prompt and not self.exact else prompt
+        return {
+            "prompt_tokens": prompt,
+            "completion_tokens": completion,
+            "total_tokens": prompt + completion,
+            "prompt_tokens_details": {"cached_tokens": self.cached},
+        }
+
+    def events(self, request: Request) -> bytes:
+        """The same as a stream, a word at a time; usage stands at its end if it was asked for."""
+        head = {"id": "1", "object": "chat.completion.chunk", "created": 0, "model": "scripted"}
+        choices = [{"index": 0, "delta": {"content": f"{word} "}} for word in self.text.split()]
+        choices.append({"index": 0, "delta": {}, "finish_reason": self.finish_reason})
+        chunks: list[dict[str, Any]] = [{**head, "choices": [choice]} for choice in choices]
+        if self.usage is not None and request.body.get("stream_options") == {"include_usage": True}:
+            chunks.append({**head, "choices": [], "usage": self._usage(request, self.usage)})
+        return b"".join(b"data: " + json.dumps(chunk).encode() + b"\n\n" for chunk in chunks) + _DONE
 
 
 class ScriptedServer:
@@ -249,7 +264,10 @@ class _Handler(BaseHTTPRequestHandler):
             _reset(self.connection)
             self.close_connection = True
             return
-        self._send(reply.status, reply.content(request), reply.headers, reply.cut)
+        headers, content = reply.headers, reply.content(request)
+        if request.body.get("stream") and reply.status == 200:
+            headers, content = {**headers, "Content-Type": "text/event-stream"}, reply.events(request)
+        self._send(reply.status, content, headers, reply.cut)
 
     def _refused(self) -> bool:
         if self.script.key is None or self.headers.get("Authorization") == f"Bearer {self.script.key}":

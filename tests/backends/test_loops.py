@@ -17,7 +17,7 @@ import pytest
 
 from evalkit.config.settings import run_settings
 from evalkit.engines.client import Refused, Transient, connect, parameters
-from evalkit.engines.loops import BLOCK, LoopDetector, chat_until_loop, loop_end
+from evalkit.engines.loops import BLOCK, LoopDetector, loop_end, streamed_chat
 from evalkit.run.folder import run_id
 from evalkit.schema import (
     CONTEXT_OVERFLOW,
@@ -171,7 +171,7 @@ def asked(url: str, timeout: float = 20) -> Completion:
     async def ask() -> Completion:
         async with connect(url, "key", 20) as client:
             body = {**parameters(GREEDY), "id_slot": 3}
-            return await chat_until_loop(client, "m", [Message("user", "Hello")], body, timeout)
+            return await streamed_chat(client, "m", [Message("user", "Hello")], body, timeout)
 
     return asyncio.run(ask())
 

@@ -13,9 +13,10 @@ import pytest
 from evalkit.__main__ import main
 from evalkit.engines import EngineDied, Heard
 from evalkit.load.measure import Extent, Question, measure, questions_of
-from evalkit.load.record import FILE, Level, Waits, loads_in, read_load, waits, write_load
+from evalkit.load.record import FILE, Level, LoadResult, Waits, loads_in, read_load, waits, write_load
 from evalkit.report.load import level_row, load_lines
 from evalkit.schema import Completion, EngineUnusable, GenerationSettings, Loaded, Message, UserError
+from tests.backends.scripted_server import Reply, ScriptedServer
 from tests.load.results import level, result
 from tests.runner.test_schedule import SAMPLING, ToyEngine
 from tests.runner.toy import dialogue, example
@@ -160,7 +161,10 @@ def test_the_level_of_so_many_users_or_more() -> None:
         (["m.gguf", "users=1,2000"], "load: users=1,2000: at most 1024"),
         (["m.gguf", "seconds=0"], "load: seconds=0: give a number above 0"),
         (["users=1"], "no model given"),
-        (["model=replay", "model.path=x.jsonl", "data=sample"], "only llama.cpp, with a GGUF file"),
+        (
+            ["model=replay", "model.path=x.jsonl", "data=sample"],
+            "serves nobody: give a GGUF file, or a service",
+        ),
     ],
 )
 def test_what_cannot_be_meant_is_one_line(
@@ -169,3 +173,41 @@ def test_what_cannot_be_meant_is_one_line(
     assert main(["load", *words]) == 2
     error = capsys.readouterr().err
     assert said in " ".join(error.split())
+
+
+def remote_load(tmp_path: Path, server: ScriptedServer, *more: str) -> tuple[int, list[LoadResult]]:
+    words = ["load", "model=endpoint", f"backend.base_url={server.url}", "data=sample", "benchmark=tfns"]
+    given = ["users=1,2", "requests=2", f"results_dir={tmp_path}", *more]
+    return main([*words, *given]), loads_in(tmp_path)
+
+
+def test_a_service_is_asked_once_and_its_own_counts_are_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-only-in-the-environment")
+    with ScriptedServer(lambda _: Reply("it is neutral", usage=(300, 3), cached=30)) as server:
+        code, [found] = remote_load(tmp_path, server)
+        assert all(request.body["stream"] for request in server.requests)
+    assert code == 0
+    assert [(level.done, level.answer_tokens) for level in found.levels] == [(2, 6), (4, 12)]
+    assert found.levels[0].cached_tokens == 60
+    assert (found.sha256, found.context, found.command) == (None, None, ())
+    assert found.file.startswith("127.0.0.1")
+    shown = capsys.readouterr().out
+    assert "10 %" in shown, "of the prompt was cached"
+    assert "served so" not in shown
+    assert "slots" not in shown
+
+
+def test_what_a_service_refuses_is_counted_and_not_asked_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-only-in-the-environment")
+    with ScriptedServer(lambda _: Reply("slow down", status=429)) as server:
+        code, [found] = remote_load(tmp_path, server)
+        assert len(server.requests) == 6
+    assert code == 1
+    assert [(level.asked, level.failed) for level in found.levels] == [(2, 2), (4, 4)]
+    assert found.levels[0].reason is not None
+    assert "429" in found.levels[0].reason
+    assert "2 of 2 failed" in capsys.readouterr().out

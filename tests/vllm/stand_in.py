@@ -63,7 +63,8 @@ class Handler(BaseHTTPRequestHandler):
         if len(tokens) + body["max_tokens"] > self.given.max_model_len:
             words = f"This model's maximum context length is {self.given.max_model_len} tokens."
             return self.reply({"error": {"message": words, "type": "BadRequestError", "code": 400}}, 400)
-        return self.reply(self.answer(body, len(tokens)))
+        answer = self.answer(body, len(tokens))
+        return self.chunks(answer) if body.get("stream") else self.reply(answer)
 
     def answer(self, body: dict[str, Any], prompt_tokens: int) -> dict[str, Any]:
         words = body["messages"][-1]["content"].split()[::-1][: body["max_tokens"]]
@@ -87,6 +88,18 @@ class Handler(BaseHTTPRequestHandler):
                 "prompt_tokens_details": {"cached_tokens": prompt_tokens // 2},
             },
         }
+
+    def chunks(self, answer: dict[str, Any]) -> None:
+        """An answer word by word, and its usage at the end."""
+        [choice] = answer["choices"]
+        words = choice["message"]["content"].split()
+        parts = [{"index": 0, "delta": {"content": f"{word} "}} for word in words]
+        parts.append({"index": 0, "delta": {}, "finish_reason": choice["finish_reason"]})
+        head = {"id": "1", "object": "chat.completion.chunk", "created": 0, "model": answer["model"]}
+        made = [{**head, "choices": [part]} for part in parts]
+        made.append({**head, "choices": [], "usage": answer["usage"]})
+        body = b"".join(b"data: " + json.dumps(chunk).encode() + b"\n\n" for chunk in made)
+        self.send(200, body + b"data: [DONE]\n\n", "text/event-stream")
 
     def stream(self, body: dict[str, Any]) -> None:
         """An answer of `max_tokens` words, the first after 0.2 s and one more every 0.01 s."""

@@ -58,6 +58,11 @@ def test_a_chat_is_answered_and_counted(checkpoint: Path, executable: Path, tmp_
             answer = await vllm.complete(QUESTION, GREEDY, 0)
             assert (answer.text, answer.finish_reason) == ("three two one", "stop")
             assert (answer.prompt_tokens, answer.cached_tokens, answer.completion_tokens) == (3, 1, 3)
+            pieces: list[object] = []
+            streamed = await vllm.stream(QUESTION, GREEDY, pieces.append)
+            assert (streamed.text, len(pieces)) == ("three two one ", 3)
+            assert (streamed.prompt_tokens, streamed.cached_tokens, streamed.completion_tokens) == (3, 1, 3)
+            assert vllm.server_command()[:3] == ["vllm", "serve", str(checkpoint)]
             tokens = await vllm.tokenize([QUESTION])
             assert tokens is not None
             assert [list(found) for found in tokens] == [[3, 3, 5]]
