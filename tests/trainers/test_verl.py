@@ -20,7 +20,8 @@ import pytest
 
 from evalkit.schema import Example
 from tests.compare.helpers import examples
-from tests.distill.helpers import thought, wrong
+from tests.distill.helpers import thought
+from tests.trainers.conftest import BENCHMARK, missed
 
 Score = Callable[..., float]
 
@@ -88,7 +89,7 @@ def test_the_columns_and_their_types(read: Any) -> None:
 
 
 def asked(identity: str) -> Example:
-    return next(each for each in examples("benchmark=finqa") if f"finqa {each.id}" == identity)
+    return next(each for each in examples(BENCHMARK) if f"tfns {each.id}" == identity)
 
 
 def test_every_row_is_rewarded_as_its_manager_asks(read: Any, tmp_path: Path) -> None:
@@ -96,11 +97,12 @@ def test_every_row_is_rewarded_as_its_manager_asks(read: Any, tmp_path: Path) ->
     assert len(read) > 2
     for number in range(len(read)):
         example = asked(columns["extra_info"][number]["id"])
-        right, not_right = thought(example), wrong(example, "Let me guess.")
+        right, not_right = thought(example), missed(example)
         score = custom_reward(tmp_path)
         assert managed(score, columns, number, right) == 2.0
         assert managed(score, columns, number, not_right) == 1.0
         assert managed(score, columns, number, "words") == 0.0
-        bare = custom_reward(tmp_path, format_weight=0.0, rule="finqa_official")
+        bare = custom_reward(tmp_path, format_weight=0.0, rule={"tfns": "financial"})
         assert managed(bare, columns, number, not_right) == 0.0
+        assert managed(bare, columns, number, right) == 1.0
         assert type(managed(score, columns, number, right)) is float
