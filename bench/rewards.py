@@ -1,15 +1,16 @@
 """What the reward functions cost over the bare rule: completions per second and core, all in one run.
 
-Completions come in groups of `GROUP` with one gold answer, as GRPO makes them. Every way to be rewarded goes
-over the same completions in turn, again and again, so that what else the machine does falls on all of them
-alike; times are CPU times. Hostile completions are timed one by one.
+Completions come in groups of `GROUP` with one prompt and one gold answer, as GRPO makes them, and no two that
+follow each other are the same: what a rule remembers of a text helps none of them. Every way to be rewarded
+goes over the same completions in turn, again and again, so that what else the machine does falls on all of
+them alike; times are CPU times. Hostile completions are timed one by one.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench.hostile import hostile
@@ -134,13 +135,25 @@ def _whole(given: Mapping[str, str], key: str) -> int:
 
 
 def completions(options: Options) -> list[Item]:
-    """Groups of completions that the rule judges. Raises UserError if there are none."""
+    """Groups of completions that the rule judges: in each, outputs to questions with answers of one kind.
+
+    Raises:
+        UserError: there are none.
+    """
     score = get_rule(options.rule)
     asked = real_outputs(options.directory) if options.directory else sample_outputs()
     judged = [(out, gold) for out, gold in asked if not isinstance(gold, TextGold) and score(out, gold)]
     if not judged:
         raise UserError(f"rewards: the rule {options.rule} judges none of the outputs")
-    return [item for item in judged for _ in range(GROUP)]
+    kinds: dict[type[Gold], list[Item]] = {}
+    for out, gold in judged:
+        kinds.setdefault(type(gold), []).append((out, gold))
+    return [
+        (replace(same[(place + other) % len(same)][0], prompt=out.prompt), gold)
+        for same in kinds.values()
+        for place, (out, gold) in enumerate(same)
+        for other in range(GROUP)
+    ]
 
 
 def main(arguments: Sequence[str]) -> int:

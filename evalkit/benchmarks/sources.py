@@ -2,7 +2,7 @@
 
 A benchmark's config says all of it (`files` for directories, `hub` for downloads), so that a new benchmark
 needs no code here. Downloads are raw files, checked against recorded hashes, or rows of a data set through
-the `datasets` package and its cache. Files are JSON lists, JSON lines or CSV.
+the `datasets` package and its cache, or one file of such a set. Files are JSON lists, JSON lines or CSV.
 
 Data files are hostile input: nothing here evaluates them, sizes are bounded, and what can be streamed takes
 bounded memory. A `Record` gives typed access to whatever a file holds; a bad field is one line that names it.
@@ -11,21 +11,23 @@ bounded memory. A `Record` gives typed access to whatever a file holds; a bad fi
 from __future__ import annotations
 
 import csv
+import gzip
 import hashlib
 import json
 import math
 import re
 import zipfile
+import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
-from pathlib import Path
-from typing import Any, Final
+from pathlib import Path, PurePosixPath
+from typing import Any, BinaryIO, Final, cast
 
 from evalkit.config.extensions import benchmark_folder
 from evalkit.config.own_sets import SUFFIXES
-from evalkit.config.settings import BenchmarkSettings, DataSettings, HubSettings
+from evalkit.config.settings import BenchmarkSettings, DataSettings, HubFile, HubSettings
 from evalkit.files import Pin, fetch, sha256
 from evalkit.schema import UserError
 
@@ -174,6 +176,13 @@ def _hub(settings: BenchmarkSettings) -> Stream:
     if not hub:
         raise UserError(f"benchmark.{settings.name}: its config names no hub; use data=local data.dir=PATH")
     if hub.kind == "datasets":
+        if hub.revision is None:
+            raise UserError(
+                f"benchmark.{settings.name}.hub.revision: evalkit knows no commit of {hub.repo}: name the "
+                "one to read (its page on the hub lists them), or use data=local data.dir=PATH"
+            )
+        if hub.files:
+            return _file_of_a_set(settings, hub)
         records, provenance = load_rows(hub, settings.split)
         return Stream(_checked(records, settings.name, hub), provenance)
     files = _downloads(settings, hub)
@@ -194,11 +203,54 @@ def _downloads(settings: BenchmarkSettings, hub: HubSettings) -> list[_File]:
             raise UserError(f"benchmark.{name}.split={split}: no such split")
         pins = pin_table(table)
         return [_File(f"{name}/{pin.path.removeprefix(f'{hub.prefix}/')}", fetched(pin)) for pin in pins]
-    if split not in hub.files:
-        raise UserError(f"benchmark.{name}.split={split}: choose one of {', '.join(sorted(hub.files))}")
-    entry = hub.files[split]
+    entry = _entry(settings, hub)
+    if entry.git_blob is None:
+        raise UserError(f"benchmark.{name}.hub.files.{split}.git_blob: give the git blob id of {entry.path}")
     path = fetched(Pin(entry.path, entry.git_blob, entry.sha256))
     return [_File(f"{name}/{_pattern(settings)}", path, entry.member)]
+
+
+def _entry(settings: BenchmarkSettings, hub: HubSettings) -> HubFile:
+    """The file that holds the split."""
+    split = settings.split
+    if split not in hub.files:
+        choice = ", ".join(sorted(hub.files))
+        raise UserError(f"benchmark.{settings.name}.split={split}: choose one of {choice}")
+    return hub.files[split]
+
+
+def _file_of_a_set(settings: BenchmarkSettings, hub: HubSettings) -> Stream:
+    """The records of one file of a data set, whose other files are not wanted (FinCorpus has 60 GB of them).
+
+    The hub's own cache keeps it by its commit, so that it is there offline.
+    """
+    import huggingface_hub
+
+    entry = _entry(settings, hub)
+    try:
+        found = huggingface_hub.hf_hub_download(
+            hub.repo, entry.path, repo_type="dataset", revision=hub.revision
+        )
+    except Exception as error:  # as in `load_rows`
+        raise _unloadable(hub.repo, error) from error
+    path = Path(found)
+    file = _File(f"{settings.name}/{PurePosixPath(entry.path).name}", path, entry.member)
+    if entry.sha256 is not None and sha256(path) != entry.sha256:
+        raise UserError(
+            f"{hub.repo}: {entry.path} at {hub.revision} is not the recorded one (sha256 {entry.sha256})"
+        )
+    commit = path.parents[len(PurePosixPath(entry.path).parts) - 1].name
+    facts = {
+        "url": f"hf://datasets/{hub.repo}",
+        "revision": commit if _is_commit(commit) else hub.revision,
+        **_hashes([file]),
+    }
+    return Stream(_checked(_read([file]), settings.name, hub), facts)
+
+
+def _unloadable(repo: str, error: Exception) -> UserError:
+    reason = f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]
+    return UserError(f"{repo}: cannot load from the hub ({reason}); or use data=local data.dir=PATH")
 
 
 def pin_table(path: Path) -> list[Pin]:
@@ -263,14 +315,12 @@ def load_rows(hub: HubSettings, split: str) -> tuple[Iterator[Record], dict[str,
     import datasets  # heavy, and only this source needs it
 
     repo, wanted = hub.repo, hub.revision
-    # Single files (data_files=) are not asked for: the cache could then not be found again offline.
+    # Single files (data_files=) are not asked for: the cache could then not be found again offline
+    # (`_file_of_a_set` has them).
     try:
         dataset = datasets.load_dataset(repo, revision=wanted, split=split, **hub.options)
     except Exception as error:  # whatever fails in there (network, hub, format), the way out is the same
-        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]
-        raise UserError(
-            f"{repo}: cannot load from the hub ({reason}); or use data=local data.dir=PATH"
-        ) from error
+        raise _unloadable(repo, error) from error
     found = _commit(dataset)
     if wanted and found and _is_commit(wanted) and found != wanted:
         raise UserError(
@@ -302,6 +352,7 @@ def _is_commit(text: str) -> bool:
 
 MAX_JSON_BYTES = 512 * 2**20  # read at once; the largest upstream JSON file is below 100 MB
 MAX_LINE_BYTES = 16 * 2**20
+MAX_UNPACKED_BYTES = 4 * 2**30
 
 
 def read(name: str, path: Path, member: str | None = None) -> Iterator[Record]:
@@ -316,7 +367,10 @@ def read(name: str, path: Path, member: str | None = None) -> Iterator[Record]:
         elif path.suffix.lower() in (".csv", ".tsv"):
             yield from _csv(name, path, "\t" if path.suffix.lower() == ".tsv" else ",")
         elif path.suffix.lower() == ".jsonl":
-            yield from _jsonl(name, path)
+            with path.open("rb") as stream:
+                yield from _jsonl(name, stream)
+        elif path.name.lower().endswith(".jsonl.gz"):
+            yield from _unpacked(name, path)
         elif path.suffix.lower() == ".parquet":
             yield from _parquet(name, path)
         elif path.suffix.lower() == ".xlsx":
@@ -364,17 +418,31 @@ def _json(name: str, content: bytes) -> Iterator[Record]:
         yield _record(name, "record", number, data)
 
 
-def _jsonl(name: str, path: Path) -> Iterator[Record]:
-    with path.open("rb") as stream:
-        number = 0
-        while line := stream.readline(MAX_LINE_BYTES + 1):
-            number += 1
-            if len(line) > MAX_LINE_BYTES:
-                raise UserError(
-                    f"{name}: line {number}: longer than {MAX_LINE_BYTES >> 20} MiB; one record a line"
-                )
-            if text := line.decode("utf-8-sig").strip():
-                yield _record(name, "line", number, _parse(f"{name}: line {number}", text))
+def _jsonl(name: str, stream: BinaryIO) -> Iterator[Record]:
+    number = 0
+    while line := stream.readline(MAX_LINE_BYTES + 1):
+        number += 1
+        if len(line) > MAX_LINE_BYTES:
+            raise UserError(
+                f"{name}: line {number}: longer than {MAX_LINE_BYTES >> 20} MiB; one record a line"
+            )
+        if text := line.decode("utf-8-sig").strip():
+            yield _record(name, "line", number, _parse(f"{name}: line {number}", text))
+
+
+def _unpacked(name: str, path: Path) -> Iterator[Record]:
+    """JSON lines in a .gz, at most `MAX_UNPACKED_BYTES` of them: a small file may hold terabytes."""
+    try:
+        with gzip.open(path) as stream:
+            for record in _jsonl(name, cast(BinaryIO, stream)):
+                if stream.tell() > MAX_UNPACKED_BYTES:
+                    raise UserError(
+                        f"{name}: it unpacks to more than {MAX_UNPACKED_BYTES >> 30} GiB; "
+                        "this is not the upstream file"
+                    )
+                yield record
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise UserError(f"{name}: not a whole .gz file ({error}); is the file complete?") from error
 
 
 def _record(name: str, place: str, number: int, data: object) -> Record:

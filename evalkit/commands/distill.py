@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -40,7 +41,8 @@ system prompt); ended at any moment, the same command goes on.
   against=A,B              evaluation splits whose items are taken out; default: the five of Fin-R1's card.
                            against=none looks for nothing; said inside
   against_data=NAME        hub, local (with against_dir=DIR) or sample: where from; default: as the run's data
-  split=NAME               with a model: of every benchmark, e.g. train
+  split=NAME               with a model: of every benchmark, e.g. train, where benchmark.NAME.split= does not
+                           say another
   validation=0.05          the share of pages that is held out, by hash under seed=
   json=true                the manifest as JSON
 
@@ -61,6 +63,7 @@ _DEFAULTS = {
     "json": "false",
 }
 _PROTOCOL = "protocol=distill"
+_SPLIT_OF_ONE = re.compile(r"\+*benchmark\.[^.=]+\.split=")
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -192,7 +195,10 @@ def _run_settings(asked: Arguments, rest: Sequence[str]) -> RunSettings:
     split = asked.text("split")
     if not split:
         return settings
-    benchmarks = {name: with_split(each, split) for name, each in settings.benchmark.items()}
+    own = {each.lstrip("+").split(".")[1] for each in overrides if _SPLIT_OF_ONE.match(each)}
+    benchmarks = {
+        name: each if name in own else with_split(each, split) for name, each in settings.benchmark.items()
+    }
     return settings.model_copy(update={"benchmark": benchmarks})
 
 

@@ -133,10 +133,13 @@ class DataSettings(Settings):
 
 
 class HubFile(Settings):
-    """A file of a repository at a pinned commit. `member`: within a zip."""
+    """A file of a repository at a pinned commit. `member`: within a zip.
+
+    `git_blob` is needed of kind `github`; on the hub of data sets a commit's file is what its commit says.
+    """
 
     path: str
-    git_blob: str
+    git_blob: str | None = None
     sha256: str | None = None
     member: str | None = None
 

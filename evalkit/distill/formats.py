@@ -48,7 +48,11 @@ def write_sets(folder: Path, questions: Sequence[Question]) -> dict[str, int]:
 def rows_of(name: str, questions: Sequence[Question], split: Split) -> list[Row]:
     """The rows of one format."""
     rows, _ = _FORMATS[name]
-    return [row for each in questions if each.split == split for row in rows(each)]
+    found = [row for each in questions if each.split == split for row in rows(each)]
+    if name == "rl":
+        for number, row in enumerate(found):
+            row["extra_info"]["index"] = number  # by which verl traces a row
+    return found
 
 
 def _lines(rows: Sequence[Row]) -> str:
@@ -198,7 +202,12 @@ def _rl_columns() -> Any:  # noqa: ANN401 - pyarrow has no types
             ("prompt", _chat()),
             ("ability", text),
             ("reward_model", pyarrow.struct([("style", text), ("ground_truth", text)])),
-            ("extra_info", pyarrow.struct([("id", text), ("split", text), ("question", text)])),
+            (
+                "extra_info",
+                pyarrow.struct(
+                    [("id", text), ("split", text), ("question", text), ("index", pyarrow.int64())]
+                ),
+            ),
             ("gold", text),
             ("question", text),
             ("benchmark", text),

@@ -20,7 +20,7 @@ FINE_TUNED = ("ConvFinQA", "FinQA")
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One source as the card counts it; see the file for each field."""
+    """One source as the card counts it; see the file for each field. `benchmark`: None: nothing to load."""
 
     name: str
     records: int
@@ -126,7 +126,7 @@ def sources_markdown(data: CardData) -> str:
             each.place or "no public trace",
             each.licence,
             {"yes": "yes", "no": "no", "likely": "a likely candidate"}[each.public],
-            f"benchmark={each.benchmark}" if each.benchmark else "none: a table of your own",
+            f"benchmark={each.benchmark}" if each.benchmark else "-",
         ]
         for each in data.sources
     ]
@@ -135,7 +135,8 @@ def sources_markdown(data: CardData) -> str:
 
 
 _NON_COMMERCIAL = re.compile(r"\bNC\b|non-?commercial", re.IGNORECASE)
-_UNKNOWN = re.compile(r"^(none stated|not seen|not public|unknown|)$", re.IGNORECASE)
+_UNKNOWN = re.compile(r"^(none stated|not public|unknown|)$", re.IGNORECASE)
+_UNSEEN = "not seen"
 
 
 def licence_problem(settings: BenchmarkSettings) -> str | None:
@@ -145,6 +146,8 @@ def licence_problem(settings: BenchmarkSettings) -> str | None:
         return None
     if _NON_COMMERCIAL.search(licence):
         return f"{settings.title} is {licence}: no commercial use"
+    if licence.strip().lower() == _UNSEEN:
+        return f"{settings.title}: evalkit has not seen its licence, read it where the data are from"
     if _UNKNOWN.match(licence.strip()):
         return f"{settings.title} states no licence"
     return None

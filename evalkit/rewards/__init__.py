@@ -115,15 +115,23 @@ def compute_score(
         UserError: the gold answer cannot be meant, or no rule decides on one of its kind.
     """
     question = extra_info.get("question") if isinstance(extra_info, Mapping) else None
-    accuracy = AccuracyReward(rule, gold_column="ground_truth")
+    accuracy, kept = _both(rule if isinstance(rule, str) else tuple(rule.items()), form, opened)
     asked = None if question is None else [question]
     [right] = accuracy([solution_str], [ground_truth], question=asked, benchmark=[data_source])
     if right is None:
         raise UserError(
             f"ground_truth of {shown(data_source)}: no rule decides on it; leave such rows out of the data"
         )
-    [kept] = FormatReward(form, opened)([solution_str])
-    return right + format_weight * kept
+    return right + format_weight * kept([solution_str])[0]
+
+
+@lru_cache(maxsize=64)  # verl asks for one completion at a time
+def _both(
+    rule: str | tuple[tuple[str, str], ...], form: Form, opened: bool
+) -> tuple[AccuracyReward, FormatReward]:
+    """The rewards of `compute_score`; a rule for each benchmark as pairs."""
+    rules = rule if isinstance(rule, str) else dict(rule)
+    return AccuracyReward(rules, gold_column="ground_truth"), FormatReward(form, opened)
 
 
 def row_of(example: Example, system: str | None = None) -> dict[str, Any]:

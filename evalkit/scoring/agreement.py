@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from enum import Enum
 from functools import lru_cache
 
@@ -221,21 +221,27 @@ def _failure(found: Quantity, gold: NumberGold, unit: float | None) -> tuple[Out
     if found.scale != 1 and unit is not None:
         value *= found.scale / unit
     ratio = value / target
-
-    def near(factor: float, tolerance: float = RELATIVE) -> bool:
-        return abs(abs(ratio) / factor - 1) <= tolerance
-
     values = [reading for reading, _, _ in readings(found, gold)]
     turned = ratio > 0 and found.direction == "down"
     if (ratio < 0 or turned) and any(abs(abs(reading / target) - 1) <= RELATIVE for reading in values):
         return "sign", "the size agrees"
     if any(abs(reading / target - 1) <= ROUNDING for reading in values):
         return "rounding", "off by 1 to 2 %"
-    if ratio > 0 and any(near(1000.0**power) for power in (-4, -3, -2, -1, 1, 2, 3, 4)):
+    if ratio > 0 and _is_near(ratio, _THOUSANDS):
         return "scale_thousand", UNIT_DECIDED if decided else ""
-    if ratio > 0 and (near(100) or near(0.01) or near(1) or (near(1e4) and found.percent)):
+    if ratio > 0 and _is_near(ratio, _HUNDREDS_OF_PERCENT if found.percent else _HUNDREDS):
         return "scale_x100", UNIT_DECIDED if decided else ""
     return "wrong_number", ""
+
+
+_THOUSANDS = tuple(1000.0**power for power in (-4, -3, -2, -1, 1, 2, 3, 4))
+_HUNDREDS = (100.0, 0.01, 1.0)
+_HUNDREDS_OF_PERCENT = (*_HUNDREDS, 1e4)
+
+
+def _is_near(ratio: float, factors: Sequence[float]) -> bool:
+    """Whether a positive ratio is one of the factors, within `RELATIVE`."""
+    return any(abs(ratio / factor - 1) <= RELATIVE for factor in factors)
 
 
 class Scale(Enum):

@@ -81,7 +81,7 @@ _DRESS = ("**", "__", "`", "{", "}")
 
 def fold(text: str) -> str:
     """Full-width characters, exotic dashes and blanks as ASCII; same length, so positions are kept."""
-    return text.translate(_FOLD)
+    return text if text.isascii() else text.translate(_FOLD)
 
 
 def plain(snippet: str) -> str:
@@ -168,7 +168,7 @@ def answer_start(text: str) -> int | None:
 
 def _tags(text: str, start: int) -> list[re.Match[str]]:
     tags = list(_ANGLE_TAG.finditer(text, start))
-    if any(text.find(name, start) >= 0 for name in _HAS_OTHER):
+    if _may_hold_other(text, start):
         tags = sorted([*tags, *_OTHER_TAG.finditer(text, start)], key=lambda tag: tag.start())
     return tags
 
@@ -176,7 +176,14 @@ def _tags(text: str, start: int) -> list[re.Match[str]]:
 def _without_tags(text: str) -> str:
     """The same text with blanks in place of stray tags."""
     text = _ANGLE_TAG.sub(_blank, text) if "<" in text else text
-    return _OTHER_TAG.sub(_blank, text) if any(name in text for name in _HAS_OTHER) else text
+    return _OTHER_TAG.sub(_blank, text) if _may_hold_other(text, 0) else text
+
+
+def _may_hold_other(text: str, start: int) -> bool:
+    """Whether a tag that does not open with "<" may stand there: all of those end in one of two signs."""
+    if text.find("]", start) < 0 and text.find("▷", start) < 0:
+        return False
+    return any(text.find(name, start) >= 0 for name in _HAS_OTHER)
 
 
 def _blank(tag: re.Match[str]) -> str:

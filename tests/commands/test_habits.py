@@ -103,8 +103,8 @@ def test_bash_completes(
     assert complete(script, "evalkit", "run", "mi") == ["mine.gguf"]
     assert complete(script, "evalkit", "sweep", "fin-r1-qu") == ["fin-r1-quants"]
     assert complete(script, "evalkit", "run", "x", "benchmark", "=") == names("benchmark")
-    found = complete(script, "evalkit", "run", "x", "benchmark", "=", "fi")
-    assert found == ["finance_instruct", "finance_reasoning", "fineval", "finqa"]
+    found = complete(script, "evalkit", "run", "x", "benchmark", "=", "finance_")
+    assert found == ["finance_instruct", "finance_reasoning"]
     assert complete(script, "evalkit", "run", "x", "benchmark", "=", "tfns,finq") == ["tfns,finqa"]
     assert complete(script, "evalkit", "run", "x", "protocol.max") == ["protocol.max_tokens="]
     assert complete(script, "evalkit", "help", "rec") == ["recommend"]

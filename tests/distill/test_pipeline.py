@@ -206,6 +206,40 @@ def test_a_teacher_without_reasoning_is_one_line(tmp_path: Path, capsys: pytest.
     assert len(said.splitlines()) == 1
 
 
+SOURCES = "benchmark=[financeiq,fincuge,fincorpus,financeqt]"
+
+
+def test_sources_of_the_card_that_are_no_benchmarks(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = teacher_run(tmp_path, lambda example, _: thought(example), SOURCES)
+    given = [str(run), f"out={tmp_path / 'set'}", APART, "unjudged=true"]
+    assert distill(*given) == 2
+    said = capsys.readouterr().err
+    assert "FinanceIQ is CC BY-NC-SA 4.0: no commercial use" in said
+    assert "FinCUGE-Instruction: evalkit has not seen its licence" in said
+    assert "FinCorpus" not in said
+    assert not (tmp_path / "set").exists()
+    assert distill(*given, "accept_licences=true") in (0, 1)
+    assert any("no commercial use" in each for each in manifest(tmp_path / "set")["notices"])
+    found = read_manifest(tmp_path / "set").sources
+    kept = {name: (sum(each.counts.sft.values()), each.counts.free_text) for name, each in found.items()}
+    assert kept == {"financeiq": (8, 0), "fincuge": (3, 5), "fincorpus": (6, 2), "financeqt": (0, 4)}
+    card = (tmp_path / "set" / "README.md").read_text(encoding="utf-8")
+    assert "| FinanceIQ | 2,596 | 8 | 8 (100.0 %) | 0 (0.0 %) |" in card
+    assert "| FinPEE | 179 | - | - | - |" in card
+
+
+def test_a_source_may_have_another_split_than_the_others(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = ["+model=smollm2-135m", "benchmark=[finqa,tfns]", "data=sample", f"out={tmp_path / 'set'}", APART]
+    assert distill(*given, "split=train") == 2
+    assert "finqa: no train.json" in capsys.readouterr().err
+    assert distill(*given, "split=train", "benchmark.finqa.split=test") == 2
+    assert "tfns: no sent_train.csv" in capsys.readouterr().err
+
+
 def test_a_source_without_a_licence_needs_a_flag(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = teacher_run(tmp_path, lambda example, _: thought(example), "benchmark=finance_reasoning")
     given = (str(run), f"out={tmp_path / 'set'}", APART, "unjudged=true")
