@@ -21,6 +21,7 @@ from evalkit.schema import (
     UNSCORED,
     Answer,
     ChoiceGold,
+    CodeGold,
     Example,
     Gold,
     GoldKind,
@@ -54,6 +55,7 @@ _KINDS: dict[type, GoldKind] = {
     LabelGold: "label",
     TextGold: "text",
     SpansGold: "spans",
+    CodeGold: "code",
 }
 
 
