@@ -11,7 +11,7 @@ from pathlib import Path
 from rich.console import Console
 
 from evalkit.files import write_atomically, write_bytes
-from evalkit.metrics import Result, average, counting_rule, results
+from evalkit.metrics import Result, average, results
 from evalkit.report.judge import judge_section
 from evalkit.report.label_defects import Defect, known_defects, label_defects_section
 from evalkit.report.results_file import results_json
@@ -24,7 +24,15 @@ from evalkit.report.sections import (
     failures_section,
 )
 from evalkit.report.summary import cost_text, heading, next_lines, remedies, summary_lines
-from evalkit.report.table import Grid, comparison, to_csv, to_markdown, to_terminal
+from evalkit.report.table import (
+    Grid,
+    comparison,
+    to_csv,
+    to_markdown,
+    to_terminal,
+    unscored_code,
+    unscored_code_lines,
+)
 from evalkit.run.folder import Finished
 from evalkit.run.generations import mended_line
 from evalkit.run.info import Run
@@ -204,26 +212,13 @@ def _shortfalls(run: Run, left_out: int) -> _Shortfalls:
 
 
 def _unscored(run: Run, found: Iterable[Result]) -> Iterator[str]:
-    code = _unscored_code(run)
-    for reason, count in sorted(code.items()):
-        yield f"{count} code answers are unscored, and accuracy is that of the others: {reason}"
+    code = unscored_code(run)
+    yield from unscored_code_lines(code)
     unscored = sum(each.unscored for each in found) - code.total()
     if unscored > 0:
         judged = run.info.judge is not None
         why = "the judge is not fit, or was never asked" if judged else "no judge is configured"
         yield f"{unscored} free-text answers are unscored: {why}"
-
-
-def _unscored_code(run: Run) -> Counter[str]:
-    """Examples whose code has no verdict, by the reason."""
-    found: Counter[str] = Counter()
-    for name, items in run.by_benchmark().items():
-        rule = counting_rule(items, run.info.benchmarks[name].rule)
-        for item in items:
-            if item.gold_kind == "code" and not item.failed and item.value(rule) is None:
-                notes = [score.note for sample in item.samples if (score := sample.scores.get(rule))]
-                found[notes[0] if notes else "no rule applies"] += 1
-    return found
 
 
 def _unjudged(run: Run) -> list[str]:

@@ -60,6 +60,7 @@ def test_without_it_code_is_unscored_and_says_so(
     assert main(outputs(tmp_path)) == 0
     assert NOT_RUN in capsys.readouterr().out
     assert figures(tmp_path)["acc,financial"] == 1.0
+    assert NOT_RUN in (tmp_path / "run/report.md").read_text("utf-8")
     run = load_run(tmp_path / "run")
     scored = [item for item in run.items if item.value("financial") is not None]
     assert (len(run.items), len(scored)) == (91, 76)
@@ -99,7 +100,9 @@ def test_score_runs_what_a_run_did_not(tmp_path: Path, capsys: pytest.CaptureFix
     assert main(other) == 0
     capsys.readouterr()
     assert main(["compare", str(tmp_path / "run"), str(tmp_path / "other")]) == 0
-    assert "15 code that was not run on a side (allow_code=true): not compared" in capsys.readouterr().out
+    assert (
+        "15 code tasks that were not run on a side (allow_code=true): not compared" in capsys.readouterr().out
+    )
     assert main([*other, "allow_code=true"]) == 0
     capsys.readouterr()
     assert main(["compare", str(tmp_path / "run"), str(tmp_path / "other")]) == 0
