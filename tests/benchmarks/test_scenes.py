@@ -12,6 +12,8 @@ from evalkit.benchmarks.scenes import unit
 from evalkit.benchmarks.shots import said
 from evalkit.benchmarks.sources import Record
 from evalkit.config.settings import run_settings
+from evalkit.rewards import AccuracyReward
+from evalkit.rewards.gold import gold_json, read_gold
 from evalkit.run.runner import load_data
 from evalkit.schema import (
     ChoiceGold,
@@ -168,3 +170,11 @@ def test_local_data_is_no_other_data() -> None:
     settings = run_settings([*WORDS, "data=sample"])
     found = load(settings.benchmark["scenes"], settings.data, limit=None, seed=0, sampling="item")
     assert [example.id for example in found.examples] == [example.id for example in EXAMPLES]
+
+
+def test_golds_go_through_a_data_set_and_code_is_no_reward() -> None:
+    for example in EXAMPLES:
+        column = gold_json(example.gold)
+        assert read_gold(column) == example.gold
+        if isinstance(example.gold, CodeGold):
+            assert AccuracyReward()(["```python\nexit()\n```"], [column]) == [None]
