@@ -26,7 +26,6 @@ import ctypes
 import importlib
 import json
 import os
-import platform
 import resource
 import struct
 import sys
@@ -113,7 +112,7 @@ def lock_in(cpu_seconds: int, memory: int) -> None:
     ):
         resource.setrlimit(limit, (value, value))
     resource.setrlimit(resource.RLIMIT_CPU, (cpu_seconds, cpu_seconds + 1))
-    architecture, calls = _SYSTEM_CALLS[platform.machine()]
+    architecture, calls = _SYSTEM_CALLS[os.uname().machine]
     code = _filter(architecture, sorted(calls.values()))
     held = ctypes.create_string_buffer(code, len(code))
     program = _Program(len(code) // 8, ctypes.addressof(held))
