@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Any
 from evalkit.files import CONFIGS, install_extra
 from evalkit.schema import (
     ChoiceGold,
+    CodeGold,
     Example,
     Gold,
     LabelGold,
@@ -327,7 +328,7 @@ def _shown(gold: Gold) -> str:
             return gold.label
         case TextGold():
             return gold.reference
-        case SpansGold():
+        case SpansGold() | CodeGold():
             return gold_text(gold)
 
 

@@ -259,7 +259,7 @@ id                 string   the example's
 turn               Int64    of the dialogue, <NA> outside dialogues
 sample             Int64    0 for the first answer to the example
 group              string   page, dialogue or file: the clusters of the statistics
-gold_kind          string   number, yes_no, choice, label, text, spans
+gold_kind          string   number, yes_no, choice, label, text, spans, code
 gold               string   the gold answer
 messages           object   the prompt: (role, content) pairs
 text               string   the output, <NA> if there is none

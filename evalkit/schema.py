@@ -107,7 +107,26 @@ class SpansGold:
     question: str = ""
 
 
-Gold = NumberGold | YesNoGold | ChoiceGold | LabelGold | TextGold | SpansGold
+@dataclass(frozen=True, slots=True)
+class CodeGold:
+    """A function in Python that gives what is expected, in every case.
+
+    ``function`` is its name with its parameters, as the prompt has it. A case is the list of arguments and
+    the expected value, both as JSON. Numbers may be off by ``tolerance`` times their size, or times 1 where
+    that is smaller. No rule runs code: see `evalkit.run.code`.
+    """
+
+    function: str
+    cases: tuple[tuple[str, str], ...]
+    tolerance: float = 1e-6
+
+    @property
+    def name(self) -> str:
+        """The function's bare name."""
+        return self.function.partition("(")[0]
+
+
+Gold = NumberGold | YesNoGold | ChoiceGold | LabelGold | TextGold | SpansGold | CodeGold
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +168,7 @@ Outcome = Literal[
     "correct",
     "wrong_number",
     "wrong_choice",
+    "wrong_code",
     "scale_x100",
     "scale_thousand",
     "sign",
@@ -198,8 +218,9 @@ class Score:
 
 
 UNSCORED = Score(None, None, None, "unscored", "free text needs a judge")
+CODE_UNSCORED = Score(None, None, None, "unscored", "code is not run without allow_code=true")
 
-GoldKind = Literal["number", "yes_no", "choice", "label", "text", "spans"]
+GoldKind = Literal["number", "yes_no", "choice", "label", "text", "spans", "code"]
 
 
 def prompt_of(messages: Iterable[tuple[str, str]]) -> str:
@@ -609,6 +630,8 @@ def gold_text(gold: Gold) -> str:
         return gold.letter
     if isinstance(gold, SpansGold):
         return f"{'; '.join(gold.texts)} {gold.scale}".strip()
+    if isinstance(gold, CodeGold):
+        return f"{gold.function}: {len(gold.cases)} cases"
     return gold.label if isinstance(gold, LabelGold) else ""
 
 

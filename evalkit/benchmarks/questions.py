@@ -241,7 +241,7 @@ def _labels(settings: Settings, table: Table) -> tuple[str, ...]:
                 f"(at most {MOST_LABELS}): give labels=[A,B], or answers=text"
             )
         return tuple(sorted(counts))
-    plain = all(_number(each) is None and each.lower() not in _YES_NO for each in counts)
+    plain = all(number_in(each) is None and each.lower() not in _YES_NO for each in counts)
     short = all(len(each) <= _LABEL_CHARS for each in counts)
     often = len(among) >= _ROWS_A_LABEL * len(counts)
     few = 2 <= len(counts) <= _INFERRED_LABELS
@@ -387,7 +387,7 @@ def _kind(
         return "label"
     if answer.lower() in _YES_NO:
         return "yes_no"
-    return "number" if _number(answer) is not None else "text"
+    return "number" if number_in(answer) is not None else "text"
 
 
 def _gold(
@@ -409,7 +409,7 @@ def _gold(
             raise record.error(column, f"one of the labels ({', '.join(table.labels)})")
         return LabelGold(label, table.labels)
     if kind == "number":
-        value = _number(answer)
+        value = number_in(answer)
         if value is None:
             raise record.error(column, "a number, perhaps with its unit")
         return NumberGold(value, question=question, answer=answer)
@@ -428,7 +428,7 @@ def _letter(answer: str, options: Mapping[str, str]) -> str | None:
 _NUMBER_CHARS = 60
 
 
-def _number(answer: str) -> float | None:
+def number_in(answer: str) -> float | None:
     """The value of an answer that is one number with its unit and nothing else; a percentage as a decimal."""
     text = fold(answer)
     if len(text) > _NUMBER_CHARS:

@@ -88,7 +88,10 @@ def notes(board: Board) -> list[str]:
     ]
     cells = [cell for entry in board.measured for cell in entry.cells.values()]
     if any(cell.unscored for cell in cells):
-        lines.append("Unscored: free text without a judge, or with one that is not fit to be shown.")
+        lines.append(
+            "Unscored: free text without a judge, or with one that is not fit to be shown; code that was not "
+            "run."
+        )
     if any(cell.rule == JUDGED for cell in cells):
         lines.append(f"{JUDGED_MARK} As a judge says: how wrong that judge is stands under Judged.")
     return lines

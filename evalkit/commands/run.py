@@ -42,6 +42,8 @@ command goes on where it stopped.
   protocol=NAME            greedy (default), fin-r1-paper, fin-r1-card; protocol.max_tokens=N ...
   backend.slots=N          requests decoded together; also backend.context, .threads, .binary, .port
   judge=local|endpoint     a judge for what rules cannot decide: see `evalkit judge run --help`
+  allow_code=true          run the code in answers to code tasks (benchmark=scenes), in a sandbox without
+                           files and network; without it they are unscored
   label_defects=FILE       wrong or ambiguous gold labels of your own (CSV), to see accuracy without them
   plan=true                say what it takes (questions, tokens, download, memory, time) and start nothing
   published=true           at the end, the rows of the published table as well
@@ -116,6 +118,7 @@ def run(config: DictConfig, *, named: bool = True, as_json: bool = False) -> int
     from evalkit.report.run import conclude
     from evalkit.run.folder import path_of
     from evalkit.run.runner import execute, planned, without_unscored
+    from evalkit.run.scoring import run_code
     from evalkit.schema import DEFAULT, EngineUnusable
     from evalkit.text import output_console, show_lines, write_json
     from evalkit.track import check_tracker, track
@@ -150,6 +153,8 @@ def run(config: DictConfig, *, named: bool = True, as_json: bool = False) -> int
             highlight=False,
         )
         return 1
+    if settings.allow_code:
+        run_code(finished)
     if judge:
         judge_run(finished, judge, messages)
     shown = {"published": settings.published, "as_json": as_json}

@@ -17,6 +17,8 @@ The default rule `financial` is always among them, and so are the judge's verdic
   benchmark.NAME.rule=RULE the rule whose score counts on that benchmark, from now on
   label_defects=FILE       wrong or ambiguous gold labels of your own, beside those that ship
   data.dir=PATH            where the local data is now, if it has moved since the run
+  allow_code=true          run the code in answers to code tasks, in a sandbox without files and network; the
+                           verdicts stay in the run's folder
   published=true           the rows of the published table as well
   json=true                the figures as JSON
 
@@ -24,7 +26,10 @@ exit code: 0 done, 1 some examples have no answer, 2 wrong request
 """
 
 
-_DEFAULTS = {"rules": "financial", "data.dir": "", "label_defects": "", "published": "false", "json": "false"}
+_DEFAULTS = {
+    **{"rules": "financial", "data.dir": "", "label_defects": "", "allow_code": "false"},
+    **{"published": "false", "json": "false"},
+}
 _RULE = re.compile(r"benchmark\.(\w+)\.rule", re.ASCII)
 
 
@@ -33,6 +38,7 @@ def main(arguments: Sequence[str]) -> int:
     from evalkit.report.run import conclude
     from evalkit.run.find import find_run
     from evalkit.run.runner import finished_run, with_counting_rules
+    from evalkit.run.scoring import run_code
     from evalkit.schema import UserError
     from evalkit.text import output_console
 
@@ -43,6 +49,8 @@ def main(arguments: Sequence[str]) -> int:
     if given.handed_on:
         counting = (argument.partition("=")[::2] for argument in given.handed_on)
         finished = with_counting_rules(finished, {key.split(".")[1]: rule for key, rule in counting})
+    if given.truth("allow_code"):
+        run_code(finished)
     defects = given.text("label_defects") or finished.settings.label_defects
     return conclude(
         finished,

@@ -29,9 +29,9 @@ class PairedBenchmark:
     """The examples of one benchmark that both runs have; ``pairs`` holds those scored on both sides.
 
     `rule` is the one whose scores are compared. The rest is counted: ``failed`` have no answer on a side
-    because its engine gave none, ``unscored`` are free text without a judge's verdict on a side, ``only_…``
-    have no record in the other run. ``judge`` is the name of the judge whose verdicts are compared, None
-    where a rule's are.
+    because its engine gave none, ``unscored`` are free text without a judge's verdict on a side, or (``code``
+    of them) code that was not run, ``only_…`` have no record in the other run. ``judge`` is the name of the
+    judge whose verdicts are compared, None where a rule's are.
     """
 
     benchmark: str
@@ -43,6 +43,7 @@ class PairedBenchmark:
     failed: int
     unscored: int
     judge: str | None = None
+    code: int = 0
 
 
 def pair(
@@ -115,7 +116,8 @@ def _pair_benchmark(
     check_prompts(name, candidate, reference, common)
     both = [(ours[key], theirs[key]) for key in common]
     scored = [(a, b) for a, b in both if a.value(rule) is not None and b.value(rule) is not None]
-    failed = sum(a.failed or b.failed for a, b in both)
+    answered = [(a, b) for a, b in both if not (a.failed or b.failed)]
+    failed = len(both) - len(answered)
     judge = reference.info.judge
     return PairedBenchmark(
         benchmark=name,
@@ -126,6 +128,7 @@ def _pair_benchmark(
         only_reference=len(only_theirs),
         failed=failed,
         unscored=len(both) - len(scored) - failed,
+        code=sum(a.gold_kind == "code" and None in (a.value(rule), b.value(rule)) for a, b in answered),
         judge=judge.judge.name if judge and scored and rule == JUDGED else None,
     )
 
@@ -144,6 +147,7 @@ def _nothing_scored(candidate: Run, reference: Run, paired: Sequence[PairedBench
         )
     what = (
         f"of the common examples in {names}, {failed} have no answer on a side and {unscored} are free text"
+        " or code that was not run"
     )
     return refusal(candidate, reference, f"nothing is scored on both sides ({what})", "add a benchmark")
 

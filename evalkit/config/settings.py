@@ -310,6 +310,7 @@ class RunSettings(QuestionSettings):
     label_defects: Immaterial[str | None]
     plan: Immaterial[bool] = False
     published: Immaterial[bool] = False
+    allow_code: Immaterial[bool] = False
     track: Immaterial[Tracker | None] = None
     executor: Immaterial[LocalExecutor | RayExecutor | None] = None
 

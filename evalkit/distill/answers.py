@@ -14,6 +14,7 @@ from evalkit.schema import (
     DEFAULT,
     UNSCORED,
     Answer,
+    CodeGold,
     Example,
     TextGold,
     is_cut_off,
@@ -121,6 +122,8 @@ def _answer_check(answer: Answer, example: Example, rule: str, ledger: Ledger | 
     """
     if answer.error is not None:
         return Verdict(None, "engine", answer.error)
+    if isinstance(example.gold, CodeGold):
+        return Verdict(None, "nobody", "code is not run here")
     output = output_of(answer)
     default = get_rule(DEFAULT)(output, example.gold) or UNSCORED
     if needs_judge(output, example.gold, default, "undecided"):

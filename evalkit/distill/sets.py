@@ -19,7 +19,7 @@ from evalkit.distill.answers import TeacherAnswer, Verdict
 from evalkit.distill.contamination import REMOVED, Contamination
 from evalkit.distill.duplicates import Duplicate
 from evalkit.judge.judge import language_of
-from evalkit.schema import Example, TextGold, UserError, gold_text, is_cut_off, rank
+from evalkit.schema import CodeGold, Example, TextGold, UserError, gold_text, is_cut_off, rank
 
 Split = Literal["train", "validation"]
 SPLITS: tuple[Split, ...] = ("train", "validation")
@@ -177,7 +177,8 @@ def _fate(
         return "sft"
     if all(each.answer.error is not None for each in answers):
         return "failed"
-    return "free text" if isinstance(example.gold, TextGold) else "rl"
+    # Nothing can reward an answer that nothing but a judge, or a sandbox, can check.
+    return "free text" if isinstance(example.gold, TextGold | CodeGold) else "rl"
 
 
 def split_of(example: Example, seed: int, validation: float) -> Split:

@@ -331,7 +331,8 @@ def not_compared(compared: RunComparison) -> list[str]:
             "only in the reference's run": each.only_reference,
             "only in the candidate's run": each.only_candidate,
             "without an answer on a side (engine failures)": each.failed,
-            "free text without a judge's verdict on a side": each.unscored,
+            "free text without a judge's verdict on a side": each.unscored - each.code,
+            "code tasks that were not run on a side (allow_code=true)": each.code,
         }
         lines += [f"{each.title}: {count:,} {what}: not compared" for what, count in counts.items() if count]
         if each.judge is not None:

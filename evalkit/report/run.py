@@ -24,7 +24,15 @@ from evalkit.report.sections import (
     failures_section,
 )
 from evalkit.report.summary import cost_text, heading, next_lines, remedies, summary_lines
-from evalkit.report.table import Grid, comparison, to_csv, to_markdown, to_terminal
+from evalkit.report.table import (
+    Grid,
+    comparison,
+    to_csv,
+    to_markdown,
+    to_terminal,
+    unscored_code,
+    unscored_code_lines,
+)
 from evalkit.run.folder import Finished
 from evalkit.run.generations import mended_line
 from evalkit.run.info import Run
@@ -204,8 +212,10 @@ def _shortfalls(run: Run, left_out: int) -> _Shortfalls:
 
 
 def _unscored(run: Run, found: Iterable[Result]) -> Iterator[str]:
-    unscored = sum(each.unscored for each in found)
-    if unscored:
+    code = unscored_code(run)
+    yield from unscored_code_lines(code)
+    unscored = sum(each.unscored for each in found) - code.total()
+    if unscored > 0:
         judged = run.info.judge is not None
         why = "the judge is not fit, or was never asked" if judged else "no judge is configured"
         yield f"{unscored} free-text answers are unscored: {why}"

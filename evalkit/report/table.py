@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -12,7 +13,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from evalkit.metrics import Result, average, results
+from evalkit.metrics import Result, average, counting_rule, results
 from evalkit.published import PrintedRow, PublishedTable, mean, read_table
 from evalkit.run.info import Run
 from evalkit.run.judgements import Interval, JudgeCalibration
@@ -53,7 +54,7 @@ def comparison(run: Run) -> Grid:
     titles = [column.title for column in published.benchmarks.values()]
     titles += [run.info.benchmarks[name].title for name in others]
     header = ["Model", "Parameters", *titles, "Average", "n", "unscored", "failed", "Source"]
-    notes = [_measured_note(run, found)]
+    notes = [_measured_note(run, found), *(f"{line}." for line in unscored_code_lines(unscored_code(run)))]
     rows = [_measured_row(run, [found.get(name) for name in columns], notes)]
     rows += [_published_row(row, published, len(others), notes) for row in published.rows]
     if others:
@@ -76,6 +77,24 @@ def _measured_note(run: Run, found: Mapping[str, Result]) -> str:
         f"Measured cells: % with the 95 % interval, clustered by page, dialogue or file; {rule}, "
         f"protocol {run.info.protocol.name}, data {sources}."
     )
+
+
+def unscored_code(run: Run) -> Counter[str]:
+    """Examples whose code has no verdict, by the reason."""
+    found: Counter[str] = Counter()
+    for name, items in run.by_benchmark().items():
+        rule = counting_rule(items, run.info.benchmarks[name].rule)
+        for item in items:
+            if item.gold_kind == "code" and not item.failed and item.value(rule) is None:
+                notes = [score.note for sample in item.samples if (score := sample.scores.get(rule))]
+                found[notes[0] if notes else "no rule applies"] += 1
+    return found
+
+
+def unscored_code_lines(found: Counter[str]) -> Iterator[str]:
+    """What a reader of an accuracy must know of it."""
+    for reason, count in sorted(found.items()):
+        yield f"{count} code answers are unscored, and accuracy is that of the others: {reason}"
 
 
 def _of_judge(run: Run, found: Mapping[str, Result]) -> Iterator[str]:

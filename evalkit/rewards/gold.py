@@ -9,6 +9,7 @@ default may be left out:
     {"kind": "label", "label": "bearish", "labels": ["bearish", "bullish", "neutral"]}
     {"kind": "spans", "texts": ["96.4"], "scale": "million"}
     {"kind": "text", "reference": "Duration is ..."}
+    {"kind": "code", "function": "npv(rate, flows)", "cases": [["[0.1, [-100, 121]]", "10.0"]]}
 
 SpansGold has a field `kind` of its own, which is `spans_kind` here. A column of objects gets the fields of
 all its rows, with null where a row has none: null is as good as left out. A column of JSON text has no such
@@ -28,6 +29,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from evalkit.schema import (
     ChoiceGold,
+    CodeGold,
     Gold,
     GoldKind,
     LabelGold,
@@ -50,6 +52,7 @@ _TYPES: dict[GoldKind, type[Gold]] = {
     "label": LabelGold,
     "text": TextGold,
     "spans": SpansGold,
+    "code": CodeGold,
 }
 _KIND_OF = {each: kind for kind, each in _TYPES.items()}
 _NAMES: dict[tuple[type[Gold], str], str] = {

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from evalkit.files import write_atomically
+from evalkit.run.code import Verdicts, code_score, judge_code, read_verdicts
 from evalkit.run.folder import Finished
 from evalkit.run.info import Run, run_info
 from evalkit.run.judgements import Ledger, judged_path, judged_score, read_ledger
@@ -21,6 +22,7 @@ from evalkit.schema import (
     UNSCORED,
     Answer,
     ChoiceGold,
+    CodeGold,
     Example,
     Gold,
     GoldKind,
@@ -54,6 +56,7 @@ _KINDS: dict[type, GoldKind] = {
     LabelGold: "label",
     TextGold: "text",
     SpansGold: "spans",
+    CodeGold: "code",
 }
 
 
@@ -67,12 +70,31 @@ class ScoredAnswer:
 
 
 def scored_answers(records: Iterable[Answer], data: Mapping[str, Loaded]) -> Iterator[ScoredAnswer]:
-    """The answers under the default rule, in the examples' order, without those that the engine failed."""
+    """The answers under the default rule, in the examples' order, without those that the engine failed.
+
+    Nor those to code tasks: what they need is to be run, and no judge's opinion.
+    """
     rule = get_rule(DEFAULT)
     for example, answers in _answered(records, data):
+        if isinstance(example.gold, CodeGold):
+            continue
         for answer in answers:
             if answer.error is None:
                 yield ScoredAnswer(answer, example, rule(output_of(answer), example.gold) or UNSCORED)
+
+
+def run_code(finished: Finished) -> int:
+    """Run the code in a run's answers to code tasks, in the sandbox; returns how many there were.
+
+    The verdicts are kept in the run's folder. For those who were asked to: `allow_code=true`.
+    """
+    asked = (
+        (answer, output_of(answer), example.gold)
+        for example, answers in _answered(finished.records, finished.data)
+        for answer in answers
+        if isinstance(example.gold, CodeGold) and answer.error is None
+    )
+    return judge_code(finished.path, asked)
 
 
 def scored_run(finished: Finished, rules: Sequence[str] | None = None) -> Run:
@@ -82,12 +104,12 @@ def scored_run(finished: Finished, rules: Sequence[str] | None = None) -> Run:
         rules: None: all that there are. The rule `judged` is added where a judge's scores are shown.
 
     Raises:
-        UserError: what a judge or its calibration left in the run's folder cannot be read.
+        UserError: what a judge, its calibration or the sandbox left in the run's folder cannot be read.
     """
     ledger = read_ledger(finished.path)
     if rules is None:  # one that counts may be a rule that only runs where it is named
         rules = sorted({*rule_names(), *(each.rule for each in finished.settings.benchmark.values())})
-    items = items_of(finished.records, finished.data, rules, ledger)
+    items = items_of(finished.records, finished.data, rules, ledger, read_verdicts(finished.path))
     order = {name: number for number, name in enumerate(finished.data)}
     items.sort(key=lambda item: (order[item.benchmark], item.group, item.id, item.turn or 0))
     head = head_of(finished, ledger)
@@ -107,11 +129,16 @@ def items_of(
     data: Mapping[str, Loaded],
     rules: Iterable[str],
     ledger: Ledger | None = None,
+    code: Verdicts | None = None,
 ) -> list[Item]:
-    """The examples that have answers, in their order, scored by `rules` and as the judge of `ledger` did."""
+    """The examples that have answers, in their order, scored by `rules` and as the judge of `ledger` did.
+
+    Args:
+        code: the verdicts on code; the default rule's score of a code task is the one that it has there.
+    """
     loaded = {name: get_rule(name) for name in rules}
     return [
-        _item(example, [_sample(answer, example, loaded, ledger) for answer in answers])
+        _item(example, [_sample(answer, example, loaded, ledger, code or {}) for answer in answers])
         for example, answers in _answered(records, data)
     ]
 
@@ -159,8 +186,10 @@ def _choices(gold: Gold) -> dict[str, str]:
     return dict(gold.options) if isinstance(gold, ChoiceGold) else {}
 
 
-def _sample(answer: Answer, example: Example, rules: Mapping[str, Rule], ledger: Ledger | None) -> Sample:
-    scores = _scores(answer, example, rules, ledger)
+def _sample(
+    answer: Answer, example: Example, rules: Mapping[str, Rule], ledger: Ledger | None, code: Verdicts
+) -> Sample:
+    scores = _scores(answer, example, rules, ledger, code)
     return Sample(
         number=answer.sample,
         messages=tuple((message["role"], message["content"]) for message in answer.messages),
@@ -176,7 +205,7 @@ def _sample(answer: Answer, example: Example, rules: Mapping[str, Rule], ledger:
 
 
 def _scores(
-    answer: Answer, example: Example, rules: Mapping[str, Rule], ledger: Ledger | None
+    answer: Answer, example: Example, rules: Mapping[str, Rule], ledger: Ledger | None, code: Verdicts
 ) -> dict[str, Score]:
     judged = ledger is not None and ledger.shows(answer.benchmark)
     if answer.error is not None:
@@ -188,6 +217,8 @@ def _scores(
         for name, rule in rules.items()
         if (score := rule(output, example.gold)) is not None
     }
+    if isinstance(example.gold, CodeGold) and DEFAULT in found:
+        found[DEFAULT] = _of_loop(answer, code_score(answer, output, example.gold, code))
     if judged and ledger is not None:
         default = found.get(DEFAULT) or get_rule(DEFAULT)(output, example.gold) or UNSCORED
         found[JUDGED] = _of_loop(answer, judged_score(answer, output, example.gold, default, ledger))

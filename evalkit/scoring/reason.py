@@ -8,6 +8,7 @@ from __future__ import annotations
 from evalkit.schema import (
     SHOWN_CHARS,
     ChoiceGold,
+    CodeGold,
     Gold,
     LabelGold,
     NumberGold,
@@ -51,6 +52,8 @@ def reason(output: Output, gold: Gold, score: Score) -> str:
         return _WITHOUT_ANSWER[score.outcome]
     if score.correct is None:
         return ""
+    if isinstance(gold, CodeGold):
+        return score.note or f"{len(gold.cases)} cases, all as expected"
     if score.outcome == "unparsed":
         return f"no answer could be read: {score.note}" if score.note else "no answer could be read"
     if isinstance(gold, NumberGold):

@@ -18,6 +18,7 @@ from evalkit.run.generations import GENERATIONS, read_generations
 from evalkit.run.info import EngineInfo, engine_info
 from evalkit.run.judgements import read_ledger
 from evalkit.run.runner import execute, finished_run, load_data, read_run, wanted
+from evalkit.run.scoring import run_code
 from evalkit.schema import EngineUnusable, Loaded, UserError
 from evalkit.sweep.fidelity import FidelityStage
 from evalkit.sweep.plan import Plan, PlannedMember
@@ -205,7 +206,8 @@ class MemberRunner:
         path = path_of(member.settings)
         check_claim(path, member.settings)
         if is_complete(member.settings, data, watch):
-            if self._judge is not None or not (path / "results.json").exists():
+            again = self._judge is not None or member.settings.allow_code
+            if again or not (path / "results.json").exists():
                 return self._conclude(member, finished_run(path), watch)
             return self._outcome(member, path, watch)
         try:
@@ -235,6 +237,8 @@ class MemberRunner:
     def _conclude(
         self, member: PlannedMember, finished: Finished, watch: PageWatch | None = None
     ) -> MemberResult:
+        if member.settings.allow_code:
+            run_code(finished)
         if self._judge is not None:
             judge_run(finished, self._judge, self._console)  # only what was not yet: verdicts are in a cache
         self._report(finished)

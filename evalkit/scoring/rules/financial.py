@@ -31,7 +31,8 @@ explanation. **Choices**: one letter, or the text or value of exactly one option
 answer, a letter that is called wrong is not chosen. **Labels**: one that is asserted; "positive" and
 "negative" (看涨, 看跌, ...) stand for bullish and bearish if they are the whole answer or said of the
 sentiment. **Spans** are TAT-QA's, and compared as published (`tatqa_em`). **Text** is unscored: it needs a
-judge.
+judge. **Code** is unscored here: no rule runs it; where `allow_code=true` was given, what its cases gave
+stands in the place of this rule's score (`evalkit.run.code`).
 
 An output without an answer is `truncated`, `echo` (it ends with words of its prompt), or `no_final_answer`.
 
@@ -42,8 +43,10 @@ which it agrees on all but a few per cent.
 from __future__ import annotations
 
 from evalkit.schema import (
+    CODE_UNSCORED,
     UNSCORED,
     ChoiceGold,
+    CodeGold,
     Gold,
     LabelGold,
     NumberGold,
@@ -78,7 +81,7 @@ def score(output: Output, gold: Gold) -> Score | None:
     if isinstance(gold, SpansGold):
         verdict = tatqa_em.score(output, gold)
         return verdict if verdict and verdict.extracted is not None else _missing(output)
-    return UNSCORED
+    return CODE_UNSCORED if isinstance(gold, CodeGold) else UNSCORED
 
 
 def _number(output: Output, gold: NumberGold) -> Score:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from evalkit.schema import (
     ChoiceGold,
+    CodeGold,
     Gold,
     LabelGold,
     NumberGold,
@@ -29,8 +30,8 @@ from evalkit.scoring.verdicts import judged, missing, yes_no_word
 
 
 def score(output: Output, gold: Gold) -> Score | None:
-    """The verdict; None for text and spans."""
-    if isinstance(gold, TextGold | SpansGold):
+    """The verdict; None for text, spans and code."""
+    if isinstance(gold, TextGold | SpansGold | CodeGold):
         return None
     if isinstance(gold, LabelGold):
         return _classified(output, gold, gold.labels, gold.label)
