@@ -14,6 +14,7 @@ from evalkit.behaviour import Behaviour
 from evalkit.fidelity.traces import Trace
 from evalkit.run.info import together
 from evalkit.schema import AVERAGE, Comparison, Estimate, Memory, UserError
+from evalkit.stats.control import ControlledDifference
 
 SCHEMA = 1
 Status = Literal["done", "partial", "failed"]
@@ -77,7 +78,9 @@ class Looked:
     """One benchmark of a member that was looked at page by page, up to where it stopped.
 
     `items` of `items_of` in `pages` of `pages_of` had been answered. `fixed` is what the same answers say if
-    one takes their number as planned: its limits and verdict do not allow for the looks.
+    one takes their number as planned: its limits and verdict do not allow for the looks. `controlled` is its
+    difference with the reference's other answers as a control variate, which does not either; None where it
+    cannot be had (see `evalkit.compare.control`), and in older records.
     """
 
     benchmark: str
@@ -86,6 +89,7 @@ class Looked:
     pages: int
     pages_of: int
     fixed: Comparison
+    controlled: ControlledDifference | None = None
 
 
 @dataclass(frozen=True, slots=True)

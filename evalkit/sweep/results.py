@@ -9,6 +9,7 @@ from pathlib import Path, PurePath
 
 from evalkit.behaviour import behaviours, behaviours_alone
 from evalkit.compare.comparison import comparisons, judged
+from evalkit.compare.control import control
 from evalkit.compare.needed import seconds_per_question, sizes_of
 from evalkit.compare.pairs import pair
 from evalkit.config.settings import SweepSettings
@@ -200,7 +201,12 @@ def _member(
             answers = behaviours([each for benchmark in paired for each in benchmark.pairs])
             if watch is not None:
                 [fixed] = judged([found], margin)
-                looks = tuple(watch.looked(each) for each in fixed if each.benchmark != AVERAGE)
+                others = control(paired, run, base)
+                looks = tuple(
+                    watch.looked(each, others.get(each.benchmark))
+                    for each in fixed
+                    if each.benchmark != AVERAGE
+                )
                 found = anytime(found, watch, margin)
         except UserError as error:
             status, reason = "failed", f"not comparable with {reference.member.name}: {error}"

@@ -31,6 +31,7 @@ from evalkit.schema import (
     Request,
     rank,
 )
+from evalkit.stats.control import ControlledDifference
 from evalkit.stats.paired import holm
 from evalkit.stats.sequential import PageBets
 from evalkit.sweep.record import Looked
@@ -123,13 +124,13 @@ class PageWatch:
                 self._look(benchmark, page)
             self._at += 1
 
-    def looked(self, fixed: Comparison) -> Looked:
+    def looked(self, fixed: Comparison, controlled: ControlledDifference | None) -> Looked:
         """How far it came with a benchmark, beside what is said if one takes that as planned."""
         pages = [page for page in self._pages if page[0].example.benchmark == fixed.benchmark]
         names = {request.name[:3] for page in pages for request in page}
         used = sum(benchmark == fixed.benchmark for benchmark, _ in self._used)
         bets = self.bets[fixed.benchmark]
-        return Looked(fixed.benchmark, used, len(names), bets.pages, len(pages), fixed)
+        return Looked(fixed.benchmark, used, len(names), bets.pages, len(pages), fixed, controlled)
 
     def kept(self, run: Run) -> Run:
         """The member's run with the answers that were looked at, and no others."""

@@ -107,6 +107,29 @@ def test_members_stop_when_their_verdicts_are_there(
     assert "## Stopped when resolved" in report
 
 
+def test_the_references_other_answers_are_used(table: Path, tmp_path: Path) -> None:
+    def mostly_right(request: Request) -> Reply:
+        return right(request) if number(request) % 5 > 1 else Reply("\\boxed{0}")
+
+    def mostly_wrong(request: Request) -> Reply:
+        return right(request) if number(request) % 5 == 0 else Reply("\\boxed{0}")
+
+    with (
+        ScriptedServer(mostly_right, models=["base"]) as base,
+        ScriptedServer(mostly_wrong, models=["other"]) as other,
+    ):
+        assert main(words(table, tmp_path / "results", base, other)) == 0
+    look = looked(read_sweep(tmp_path / "results" / "sweep"), "other")
+    made, fixed = look.controlled, look.fixed.difference
+    assert made is not None
+    assert (made.others, made.difference.n) == (QUESTIONS - look.items, look.items)
+    assert made.weight > 0
+    assert made.difference.high - made.difference.low < fixed.high - fixed.low
+    report = (tmp_path / "results" / "sweep" / "report.md").read_text()
+    assert "And by the reference's others" in report
+    assert "No verdict rests on it" in report
+
+
 def test_killed_and_resumed_it_stops_at_the_same_page(
     table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
