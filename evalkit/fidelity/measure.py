@@ -7,7 +7,6 @@ other files or more answers take only what is missing.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -24,13 +23,14 @@ from evalkit.fidelity.engine import Computed, LogProbs, Options, Rows, require_l
 from evalkit.fidelity.figures import (
     AnswerFigures,
     BenchmarkFidelity,
+    Difference,
     FlipForecast,
     Means,
     answer_figures,
     average_means,
     benchmark_fidelity,
     flip_forecast,
-    paired_kl,
+    neighbours,
 )
 from evalkit.fidelity.plan import ForcedAnswer, Plan, ReferenceFile, flash_attention, make_plan
 from evalkit.fidelity.store import SUFFIX, Store, claimed, file_name, locked
@@ -38,7 +38,7 @@ from evalkit.fidelity.traces import Trace, trace
 from evalkit.flips import flip_kind, only_answer
 from evalkit.metrics import counting_rule
 from evalkit.run.info import Run
-from evalkit.schema import Estimate, Item, Score, UserError
+from evalkit.schema import Item, Score, UserError
 from evalkit.text import printable
 from evalkit.weights.gguf import GGUFHeader, read_model, sha256_of_model, tokenizer_sha256, vocabulary_sha256
 
@@ -85,16 +85,6 @@ class FileFidelity:
     cost: Cost
     forecasts: Mapping[str, FlipForecast]
     notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """The KL of `file` minus that of `other`, answer by answer, on one benchmark."""
-
-    benchmark: str
-    file: str
-    other: str
-    kl: Estimate
 
 
 @dataclass(frozen=True, slots=True)
@@ -471,6 +461,10 @@ def _flips(answers: Sequence[AnswerFigures], judged: _Judged, run: Run) -> list[
     return found
 
 
+def _answers(file: FileFidelity) -> list[AnswerFigures]:
+    return [answer for part in file.benchmarks.values() for answer in part.answers]
+
+
 def _fidelity(
     folder: Path,
     run: Run,
@@ -481,12 +475,6 @@ def _fidelity(
 ) -> Fidelity:
     plan = session.plan
     rows = [session.rows(answer) for answer in plan.answers]
-    differences = []
-    for one, other in itertools.pairwise(found):
-        for benchmark, part in other.benchmarks.items():
-            kl = paired_kl(part.answers, one.benchmarks[benchmark].answers)
-            if kl is not None:
-                differences.append(Difference(benchmark, other.name, one.name, kl))
     left_out = {"without text": plan.failed, "that the tokenizer does not give back": plan.strange}
     return Fidelity(
         folder=folder,
@@ -505,5 +493,5 @@ def _fidelity(
         left_out={why: count for why, count in left_out.items() if count},
         recounted=plan.recounted,
         files=tuple(found),
-        differences=tuple(differences),
+        differences=neighbours([(file.name, _answers(file)) for file in found]),
     )

@@ -6,11 +6,12 @@ The file may be anybody's: what is read back is checked for what reports and cur
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from evalkit.behaviour import Behaviour
+from evalkit.fidelity.figures import Difference
 from evalkit.fidelity.traces import Trace
 from evalkit.run.info import together
 from evalkit.schema import AVERAGE, Comparison, Estimate, Memory, UserError
@@ -90,6 +91,15 @@ class Looked:
     pages_of: int
     fixed: Comparison
     controlled: ControlledDifference | None = None
+
+
+UNBOUNDED = 1e6
+"""In place of an infinite limit of a divergence, in nats: files of records hold no infinity."""
+
+
+def bounded(found: Estimate) -> Estimate:
+    """The same with finite limits."""
+    return replace(found, low=max(found.low, -UNBOUNDED), high=min(found.high, UNBOUNDED))
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,8 +184,9 @@ class NoiseFloor:
 class Sweep:
     """A finished sweep. `margin` is a fraction of 1; `benchmarks` maps names to titles.
 
-    `questions`: by benchmark, how many it has, asked or not; `source`: of the data, as in configs/data/. Both
-    are empty in older records.
+    `questions`: by benchmark, how many it has, asked or not; `source`: of the data, as in configs/data/.
+    `kl_differences`: of members in the order of their divergence, each beside the one before it. These are
+    empty in older records.
     """
 
     name: str
@@ -190,6 +201,7 @@ class Sweep:
     notes: tuple[str, ...] = ()
     questions: dict[str, int] = field(default_factory=dict)
     source: str = ""
+    kl_differences: tuple[Difference, ...] = ()
     schema: int = SCHEMA
 
     def member(self, name: str) -> Member:
