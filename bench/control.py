@@ -159,11 +159,11 @@ def stopped_coverage(
     """Where bets on the pages stop: how often, with pages enough on both sides; and what is covered there."""
     made = benchmarks(rng, repeats, design, discordant, difference)
     starts = design.clusters.starts
-    sums = np.add.reduceat(made.gains, starts, axis=1)
-    sizes = np.diff(np.append(starts, design.clusters.n)).astype(np.float64)
-    largest = int(sizes.max())
-    both = [log_capital(sums, sizes, 0.0, largest, sign) for sign in (1, -1)]
-    capital = np.maximum(np.logaddexp(*both) - np.log(2), log_capital(sums, sizes, -MARGIN, largest, 1))
+    gains, right, wrong = (
+        np.add.reduceat(each, starts, axis=1) for each in (made.gains, made.scores, 1 - made.scores)
+    )
+    both = [log_capital(gains, right, wrong, 0.0, sign) for sign in (1, -1)]
+    capital = np.maximum(np.logaddexp(*both) - np.log(2), log_capital(gains, right, wrong, -MARGIN, 1))
     reached = capital >= -np.log(ALPHA)
     at = np.where(reached.any(axis=1), reached.argmax(axis=1) + 1, design.pages)
     hits, of = dict.fromkeys(("plain", *KINDS), 0), 0
