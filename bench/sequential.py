@@ -222,15 +222,17 @@ def _drawn(
     names, items = list(pages.gains), sum(map(len, pages.gains.values()))
     count = round((size or items) * len(names) / items)
     sums = np.array(pages.sums(names))
-    planned, taken, kinds = dict[str, int](), [], {"the same": 0, "none": 0, "another": 0}
+    planned, taken = dict[str, int](), list[float]()
+    kinds = {"the same": 0, "none": 0, "another": 0}
     for _ in range(repeats):
         chosen = rng.integers(0, len(names), count)
         fixed = _planned([pages.gains[names[at]] for at in chosen], margin)
         planned[fixed] = planned.get(fixed, 0) + 1
-        verdict, at = _stopped(sums[:, chosen], margin)
+        found, at = _stopped(sums[:, chosen], margin)
         sizes = (sums[1] + sums[2])[chosen]
         if fixed != "unresolved":
-            kinds["the same" if verdict == fixed else "none" if verdict == "unresolved" else "another"] += 1
+            same = (found == "worse") == (fixed == "worse")  # what is better is as good before it is better
+            kinds["none" if found == "unresolved" else "the same" if same else "another"] += 1
             taken.append(float(sizes[:at].sum() / sizes.sum()))
     return [
         str(len(names)),

@@ -304,6 +304,7 @@ class _Session:
         self._log = log
         self._settings = settings
         self._say = say
+        self._known: dict[str, tuple[Any, Any]] = {}
 
     def _open(self, header: GGUFHeader) -> LogProbs:
         options = Options(
@@ -344,20 +345,27 @@ class _Session:
 
     def figures(self, answer: ForcedAnswer, store: Store) -> TokenFigures:
         """A file's figures of an answer."""
-        arrays, reference = store.get(answer.key).arrays, self.kept.get(answer.key).arrays
+        arrays, (best, targets) = store.get(answer.key).arrays, self._tokens(answer)
         return TokenFigures(
             kl=arrays["kl"],
-            agree=arrays["best"] == reference["best"],
+            agree=arrays["best"] == best,
             change=arrays["change"],
-            kept=arrays["best"] == reference["targets"],
+            kept=arrays["best"] == targets,
         )
+
+    def _tokens(self, answer: ForcedAnswer) -> tuple[Any, Any]:
+        """The reference's likeliest tokens and its own of an answer: every file is held against them."""
+        if answer.key not in self._known:
+            arrays = self.kept.get(answer.key).arrays
+            self._known[answer.key] = arrays["best"].copy(), arrays["targets"].copy()
+        return self._known[answer.key]
 
     def noise(self, answer: ForcedAnswer) -> float | None:
         """The share of an answer's tokens that are not the reference's likeliest here, as they were there."""
         if answer.recounted:
             return None
-        arrays = self.kept.get(answer.key).arrays
-        return float((arrays["best"] != arrays["targets"]).mean())
+        best, targets = self._tokens(answer)
+        return float((best != targets).mean())
 
     def cost(self, store: Store) -> Cost:
         """What a store's answers of this plan have cost."""

@@ -16,6 +16,7 @@ from evalkit.fidelity.traces import Trace
 from evalkit.run.info import together
 from evalkit.schema import AVERAGE, Comparison, Estimate, Memory, UserError
 from evalkit.stats.control import ControlledDifference
+from evalkit.text import first_fault
 
 SCHEMA = 1
 Status = Literal["done", "partial", "failed"]
@@ -233,9 +234,7 @@ def read_sweep(path: Path) -> Sweep:
     except OSError as error:
         raise UserError(f"{file} cannot be read: {error.strerror}") from error
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise UserError(f"{file} is not a sweep's record: {where}: {first['msg']}") from error
+        raise UserError(f"{file} is not a sweep's record: {first_fault(error)}") from error
     if any(member.fidelity and not member.fidelity.parts for member in sweep.members):
         raise UserError(f"{file} is not a sweep's record: a fidelity without a benchmark")
     if sweep.schema != SCHEMA:
