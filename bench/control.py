@@ -18,7 +18,7 @@ from evalkit.run.info import Run
 from evalkit.run.runner import read_run
 from evalkit.schema import Key, UserError
 from evalkit.stats.control import LEAST_PAGES, controlled, page_correlation
-from evalkit.stats.intervals import Array, quantile, spread
+from evalkit.stats.intervals import Array, clusters_of, quantile, spread
 from evalkit.stats.judged import layout
 from evalkit.stats.paired import paired_limits
 from evalkit.stats.sequential import log_capital
@@ -141,22 +141,27 @@ class Intervals:
         clusters = whole.clusters
         pages = np.repeat(np.arange(whole.pages), np.diff(np.append(clusters.starts, clusters.n)))
         self._items = int((pages < answered).sum())
-        self._where = layout(pages[self._items :].tolist(), pages[: self._items].tolist())
+        self._ours = clusters_of(pages[: self._items])
+        self._pages = pages
 
     def limits(self, made: Benchmarks, kind: str) -> tuple[Array, Array]:
         """One a repeat."""
-        at, ours = self._items, self._where.labelled
+        at, ours = self._items, self._ours
         if kind == "plain":
             return paired_limits(spread(made.gains[:, :at], ours), ours, quantile(ours.count))
         known = made.known(kind)
-        found = controlled(made.gains[:, :at], known[:, :at], known[:, at:], self._where)
+        where = layout(self._pages[at:].tolist(), self._pages[:at].tolist())
+        found = controlled(made.gains[:, :at], known[:, :at], known[:, at:], where)
         return found.low, found.high
 
 
 def stopped_coverage(
     rng: np.random.Generator, repeats: int, design: Design, discordant: float, difference: float
 ) -> tuple[int, dict[str, float]]:
-    """Where bets on the pages stop: how often, with pages enough on both sides; and what is covered there."""
+    """Where bets on the pages stop, or all are answered: how often before, and what is covered there.
+
+    Without pages enough for a control variate the plain interval is what is reported.
+    """
     made = benchmarks(rng, repeats, design, discordant, difference)
     starts = design.clusters.starts
     gains, right, wrong = (
@@ -166,15 +171,16 @@ def stopped_coverage(
     capital = np.maximum(np.logaddexp(*both) - np.log(2), log_capital(gains, right, wrong, -MARGIN, 1))
     reached = capital >= -np.log(ALPHA)
     at = np.where(reached.any(axis=1), reached.argmax(axis=1) + 1, design.pages)
-    hits, of = dict.fromkeys(("plain", *KINDS), 0), 0
-    for pages in np.unique(at[(at >= LEAST_PAGES) & (at <= design.pages - LEAST_PAGES)]).tolist():
+    hits = dict.fromkeys(("plain", *KINDS), 0)
+    for pages in np.unique(at).tolist():
         some = Benchmarks(made.gains[at == pages], made.scores[at == pages], made.chances[at == pages])
+        enough = LEAST_PAGES <= pages <= design.pages - LEAST_PAGES
         intervals = Intervals(design, pages)
-        of += len(some.gains)
         for kind in hits:
-            low, high = intervals.limits(some, kind)
+            low, high = intervals.limits(some, kind if enough else "plain")
             hits[kind] += int(((low <= difference) & (difference <= high)).sum())
-    return of, {kind: count / max(1, of) for kind, count in hits.items()}
+    stopped = int((at < design.pages).sum())
+    return stopped, {kind: count / repeats for kind, count in hits.items()}
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -211,10 +217,12 @@ def _simulate(repeats: int) -> int:
     for design in STOPPED:
         for discordant in DISCORDANT:
             for difference in DIFFERENCES:
-                of, shares = stopped_coverage(rng, repeats, design, discordant, difference)
+                stopped, shares = stopped_coverage(rng, repeats, design, discordant, difference)
                 name = f"{design.pages} pages of {design.questions}"
                 cells = [f"{100 * shares[kind]:.1f} %" for kind in ("plain", *KINDS)]
-                rows.append([name, f"{discordant:.1f}", f"{difference:+.2f}", f"{of} of {repeats}", *cells])
+                rows.append(
+                    [name, f"{discordant:.1f}", f"{difference:+.2f}", f"{stopped} of {repeats}", *cells]
+                )
     header = ["benchmark", "changes", "difference", "stopped early", "plain", *KINDS.values()]
     show_table(console, "coverage of the same intervals where bets stopped", header, rows)
     slack = 3 * (ALPHA * (1 - ALPHA) / repeats) ** 0.5

@@ -34,14 +34,14 @@ def main(arguments: Sequence[str]) -> int:
     from pathlib import Path
 
     from evalkit.config.options import read_arguments
-    from evalkit.schema import EngineUnusable, UserError
+    from evalkit.schema import UserError
 
     given = read_arguments("perplexity", arguments, _DEFAULTS)
     text_file = given.path("text")
     if not given.places or text_file is None:
         raise UserError("perplexity: give files and a text: evalkit perplexity FILE.gguf... text=FILE.txt")
 
-    from evalkit.fidelity.engine import default_threads, gpu_layers, require_library
+    from evalkit.fidelity.engine import ends_are_said, gpu_layers, require_library, threads
     from evalkit.fidelity.perplexity import perplexity, read_text
     from evalkit.text import output_console, show_table, write_json
     from evalkit.weights.gguf import read_model
@@ -55,18 +55,16 @@ def main(arguments: Sequence[str]) -> int:
     # A log that tells why a file failed must outlive the command.
     log = Path(tempfile.gettempdir()) / "evalkit-perplexity.log"
     for file in files:
-        try:
+        with ends_are_said(resumable=False):
             found = perplexity(
                 file,
                 text,
                 log,
                 context=context,
                 chunks=given.optional_whole("chunks"),
-                threads=given.optional_whole("threads") or default_threads(),
+                threads=threads(given),
                 gpu_layers=gpu_layers(given),
             )
-        except EngineUnusable as error:
-            raise UserError(str(error)) from error
         figures[file.name] = found
     if as_json:
         write_json([{"file": name, **asdict(each)} for name, each in figures.items()])

@@ -11,6 +11,7 @@ from evalkit.compare.comparison import RunComparison, compare
 from evalkit.compare.control import control
 from evalkit.report.compare import comparison_json, not_compared
 from evalkit.run.runner import read_run
+from evalkit.schema import UserError
 from tests.compare.helpers import examples, run
 
 QUESTIONS = 240
@@ -79,3 +80,29 @@ def test_foretold_chances_count_where_there_is_one_of_every_question(folder: Pat
     assert plain == found.controlled[name]
     width = foretold.difference.high - foretold.difference.low
     assert width < plain.difference.high - plain.difference.low
+
+
+def test_the_proofs_read_kept_runs(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from bench.control import main as control_main
+    from bench.sequential import main as sequential_main
+
+    found = compared(folder, "kept", limit="limit=null")
+    places = [str(found.reference.path), str(found.candidate.path)]
+    answers = [
+        {"id": item.id, "turn": None, "tokens": 5, "kl": 0.1, "final_flip": None, "any_flip": 0.5}
+        for item in found.reference.items[:50]
+    ]
+    [name] = found.reference.by_benchmark()
+    digest = found.candidate.info.engine.weights_sha256
+    figures = {"files": [{"sha256": digest or "", "benchmarks": {name: {"answers": answers}}}]}
+    (folder / "fidelity.json").write_text(json.dumps(figures))
+    assert control_main([*places, f"fidelity={folder / 'fidelity.json'}"]) == 0
+    said = capsys.readouterr().out
+    assert " 240 " in said
+    assert "50 %" in said, "five of ten questions change"
+    assert "what fidelity foretold" in said
+    (folder / "fidelity.json").write_text("{}")
+    with pytest.raises(UserError, match=r"is no fidelity\.json"):
+        control_main([*places, f"fidelity={folder / 'fidelity.json'}"])
+    assert sequential_main([*places, "drawn=3"]) == 0
+    assert "pages drawn again" in capsys.readouterr().out

@@ -108,9 +108,10 @@ def test_a_simulated_candidate_loses_only_what_is_right() -> None:
 
 
 def test_where_bets_stop() -> None:
-    of, shares = stopped_coverage(np.random.default_rng(8), 60, Design(120, "1", 0.0), 0.3, -0.25)
-    assert 30 < of <= 60
+    stopped, shares = stopped_coverage(np.random.default_rng(8), 60, Design(120, "1", 0.0), 0.3, -0.25)
+    assert 30 < stopped <= 60
     assert set(shares) == {"plain", "score", "chance"}
+    assert min(shares.values()) > 0.7
 
 
 def test_the_command_line() -> None:
