@@ -22,6 +22,7 @@ COMMANDS = {
     "contamination": ("contamination", "planted evaluation items: how many distill finds"),
     "statistics": ("statistics", "coverage and false verdicts, by simulation: statistics simulate|judge"),
     "sequential": ("sequential", "whether verdicts hold when one looks after every page, and what they take"),
+    "control": ("control", "what the reference's other answers and fidelity add to a paired difference"),
     "noise": ("noise", "how often the same question gets another answer, by slots and after a kill"),
     "faults": ("faults", "kills, full disks and failing services at random on real runs, and what must hold"),
     "loops": ("loops", "what ending answers that repeat themselves changes: loops, and no verdict"),

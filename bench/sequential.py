@@ -7,22 +7,30 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bench.statistics import Design, designs, differences, latent
+from bench.control import benchmarks
+from bench.statistics import Design, designs
 from evalkit.compare.comparison import compare
+from evalkit.compare.needed import sizes_of
 from evalkit.compare.pairs import PairedBenchmark
 from evalkit.config.options import read_arguments
 from evalkit.run.find import find_run
 from evalkit.run.runner import read_run
 from evalkit.schema import UserError
 from evalkit.stats.intervals import Array
-from evalkit.stats.paired import required_items
+from evalkit.stats.paired import (
+    p_difference,
+    p_non_inferior,
+    paired_difference,
+    required_items,
+    verdict,
+)
 from evalkit.stats.sequential import PageBets, log_capital
 from evalkit.sweep.sequential import page_rank
 from evalkit.text import output_console, show_lines, show_table
 
 HELP = """
 usage: python -m bench sequential simulate [repeats=N]
-       python -m bench sequential REFERENCE RUN ... [margin=POINTS] [seed=N]
+       python -m bench sequential REFERENCE RUN ... [margin=POINTS] [seed=N] [drawn=N]
 
 simulate: benchmarks of pages whose questions change together, with a look after every page: how often a
 candidate that is equal is called worse or better, one that loses the margin as good, and how often the
@@ -30,18 +38,20 @@ interval leaves the truth at some look before one stops; then the items that a v
 that a plan for one look takes. Exit code 1 if more than 5 % (and three simulation errors) are false.
 
 With runs: their answers, looked at page by page in the order of a sweep with stop=resolved; how many answers
-a verdict would have taken, and what all of them give.
+a verdict would have taken, and what all of them give. With drawn=N also on N benchmarks of the real size,
+made of the kept pages drawn again: where a plan for all answers has a verdict, how often looks page by page
+have the same one, none, or another, and after what share of the answers.
 
 example:
   python -m bench sequential simulate repeats=500
 """
 
+_DEFAULTS = {"repeats": "500", "margin": "2", "seed": "0", "drawn": "0"}
 ALPHA = 0.05
 MARGIN = 0.02
 PAGES = (200, 1000)
 CORRELATIONS = (0.0, 0.3, 0.6)
 DISCORDANT = (0.05, 0.1, 0.3)
-LARGEST = 4
 _CHUNK = 100  # repeats at a time: bounds the memory
 POWER_DESIGN = Design(4000, "1", 0.0)
 POWERS = ((0.3, -0.2), (0.3, -0.1), (0.1, -0.1), (0.1, -0.05), (0.1, 0.0), (0.05, 0.0), (0.02, 0.0))
@@ -70,12 +80,8 @@ def looks(
     """How often bets on the pages of a simulated benchmark ever reach a verdict."""
     refused = np.zeros(3)
     for start in range(0, repeats, _CHUNK):
-        sums, sizes = _pages(rng, min(_CHUNK, repeats - start), design, discordant, difference)
-        capitals = (
-            _both(sums, sizes, 0.0, LARGEST),
-            log_capital(sums, sizes, -MARGIN, LARGEST, 1),
-            _both(sums, sizes, difference, LARGEST),
-        )
+        pages = _pages(rng, min(_CHUNK, repeats - start), design, discordant, difference)
+        capitals = (_both(*pages, 0.0), log_capital(*pages, -MARGIN, 1), _both(*pages, difference))
         refused += [float((capital.max(axis=1) >= -np.log(ALPHA)).sum()) for capital in capitals]
     return Looks(design, discordant, difference, *(refused / repeats))
 
@@ -86,8 +92,8 @@ def items_to_verdict(
     """The median number of items until a verdict, and the share of repeats with one, of 4,000 items."""
     design, taken = POWER_DESIGN, []
     for start in range(0, repeats, _CHUNK):
-        sums, sizes = _pages(rng, min(_CHUNK, repeats - start), design, discordant, difference)
-        capital = np.maximum(_both(sums, sizes, 0.0, 1), log_capital(sums, sizes, -MARGIN, 1, 1))
+        pages = _pages(rng, min(_CHUNK, repeats - start), design, discordant, difference)
+        capital = np.maximum(_both(*pages, 0.0), log_capital(*pages, -MARGIN, 1))
         reached = capital >= -np.log(ALPHA)
         taken.append(np.where(reached.any(axis=1), reached.argmax(axis=1) + 1, design.pages + 1))
     found = np.concatenate(taken)
@@ -96,25 +102,28 @@ def items_to_verdict(
 
 def _pages(
     rng: np.random.Generator, repeats: int, design: Design, discordant: float, difference: float
-) -> tuple[Array, Array]:
-    items = differences(latent(rng, repeats, design), discordant, difference)
-    starts = design.clusters.starts
-    sums = np.add.reduceat(items, starts, axis=1)
-    return sums, np.diff(np.append(starts, design.clusters.n)).astype(np.float64)
+) -> tuple[Array, Array, Array]:
+    """Sums of candidate - reference, and what the reference has right and wrong; repeats × pages."""
+    made, starts = benchmarks(rng, repeats, design, discordant, difference), design.clusters.starts
+    gains, right, wrong = (
+        np.add.reduceat(each, starts, axis=1) for each in (made.gains, made.scores, 1 - made.scores)
+    )
+    return gains, right, wrong
 
 
-def _both(sums: Array, sizes: Array, null: float, largest: int) -> Array:
-    two = [log_capital(sums, sizes, null, largest, sign) for sign in (1, -1)]
+def _both(sums: Array, right: Array, wrong: Array, null: float) -> Array:
+    two = [log_capital(sums, right, wrong, null, sign) for sign in (1, -1)]
     return np.asarray(np.logaddexp(*two) - np.log(2))
 
 
 def main(arguments: Sequence[str]) -> int:
-    given = read_arguments("sequential", arguments, {"repeats": "500", "margin": "2", "seed": "0"})
+    given = read_arguments("sequential", arguments, _DEFAULTS)
     if given.places == ["simulate"]:
         return _simulate(given.whole("repeats"))
     if len(given.places) < 2:
         raise UserError("sequential: simulate, or a reference's run and at least one other")
-    _replay(given.places, given.number("margin", 0, 100) / 100, given.whole("seed"))
+    margin, seed = given.number("margin", 0, 100) / 100, given.whole("seed", least=0)
+    _replay(given.places, margin, seed, given.whole("drawn", least=0))
     return 0
 
 
@@ -146,34 +155,109 @@ def _simulate(repeats: int) -> int:
     return int(any(max(shares) > allowed for shares in promises.values()))
 
 
-def _gains(paired: PairedBenchmark) -> dict[str, list[float]]:
-    """By page, candidate - reference of its items."""
-    pages: dict[str, list[float]] = {}
+@dataclass(frozen=True, slots=True)
+class Pages:
+    """A benchmark's pages by name: candidate - reference of their items, and the reference's scores."""
+
+    gains: dict[str, list[float]]
+    scores: dict[str, list[float]]
+
+    def sums(self, names: Sequence[str]) -> tuple[Array, Array, Array]:
+        """Of these pages: gains, and what the reference has right and wrong."""
+        gains = np.array([sum(self.gains[name]) for name in names])
+        right = np.array([sum(self.scores[name]) for name in names])
+        return gains, right, np.array([len(self.scores[name]) for name in names]) - right
+
+
+def _pages_of(paired: PairedBenchmark) -> Pages:
+    found = Pages({}, {})
     for ours, theirs in paired.pairs:
-        mine, their = ours.value(paired.rule), theirs.value(paired.rule)
-        if mine is not None and their is not None:
-            pages.setdefault(theirs.group, []).append(mine - their)
-    return pages
+        mine, score = ours.value(paired.rule), theirs.value(paired.rule)
+        if mine is not None and score is not None:
+            found.gains.setdefault(theirs.group, []).append(mine - score)
+            found.scores.setdefault(theirs.group, []).append(score)
+    return found
 
 
-def _replay(places: Iterable[str], margin: float, seed: int) -> None:
+def _replay(places: Iterable[str], margin: float, seed: int, drawn: int) -> None:
     reference, *others = (read_run(find_run(place)) for place in places)
-    rows = []
+    rows, again, sizes = [], [], sizes_of(reference)
+    rng = np.random.default_rng(seed)
     for other in others:
         found = compare(reference, other, None, margin)
         for paired, fixed in zip(found.pairs, found.comparisons, strict=False):
-            pages = _gains(paired)
-            bets, verdict = PageBets(max(map(len, pages.values())), margin), "not resolved"
-            for page in sorted(pages, key=lambda group: page_rank(seed, paired.benchmark, group)):
-                bets.add(sum(pages[page]), len(pages[page]))
-                if bets.p_difference < ALPHA or bets.p_non_inferior < ALPHA:
-                    verdict = "as good" if bets.p_non_inferior < ALPHA else "worse"
-                    verdict = "better" if bets.p_difference < ALPHA and bets.gain > 0 else verdict
-                    break
-            low, high = bets.limits()
-            share = f"{bets.items} of {fixed.difference.n}"
-            seen = f"{100 * bets.difference:+.1f} [{100 * low:.1f}, {100 * high:.1f}]"
-            rows.append([other.info.model.title, paired.title, verdict, share, seen, fixed.verdict.kind])
+            pages, title = _pages_of(paired), [other.info.model.title, paired.title]
+            rows.append([*title, *_replayed(pages, paired.benchmark, margin, seed), fixed.verdict.kind])
+            if drawn and len(pages.gains) > 1:
+                again.append([*title, *_drawn(rng, pages, drawn, sizes.get(paired.benchmark), margin)])
     header = ["run", "benchmark", "page by page", "answers", "difference", "all answers"]
-    show_table(output_console(), "verdicts page by page, uncorrected", header, rows)
-    show_lines(output_console(), ["limits hold however often one looks"])
+    console = output_console()
+    show_table(console, "verdicts page by page, uncorrected", header, rows)
+    show_lines(console, ["limits hold however often one looks"])
+    if again:
+        header = ["run", "benchmark", "pages", "questions", "all answers", "the same page by page"]
+        header += ["none", "another", "answers (median)"]
+        show_table(console, f"pages drawn again, {drawn} benchmarks of the real size each", header, again)
+
+
+def _replayed(pages: Pages, benchmark: str, margin: float, seed: int) -> list[str]:
+    names = sorted(pages.gains, key=lambda group: page_rank(seed, benchmark, group))
+    gains, right, wrong = pages.sums(names)
+    bets, verdict = PageBets(right.tolist(), wrong.tolist(), margin), "not resolved"
+    for name, gain in zip(names, gains.tolist(), strict=True):
+        bets.add(gain, len(pages.gains[name]))
+        if bets.p_difference < ALPHA or bets.p_non_inferior < ALPHA:
+            verdict = "as good" if bets.p_non_inferior < ALPHA else "worse"
+            verdict = "better" if bets.p_difference < ALPHA and bets.gain > 0 else verdict
+            break
+    low, high = bets.limits()
+    seen = f"{100 * bets.difference:+.1f} [{100 * low:.1f}, {100 * high:.1f}]"
+    return [verdict, f"{bets.items} of {sum(map(len, pages.gains.values()))}", seen]
+
+
+def _drawn(
+    rng: np.random.Generator, pages: Pages, repeats: int, size: int | None, margin: float
+) -> list[str]:
+    """Benchmarks as large as the real one, of the kept pages drawn again: do looks take less?"""
+    names, items = list(pages.gains), sum(map(len, pages.gains.values()))
+    count = round((size or items) * len(names) / items)
+    sums = np.array(pages.sums(names))
+    planned, taken = dict[str, int](), list[float]()
+    kinds = {"the same": 0, "none": 0, "another": 0}
+    for _ in range(repeats):
+        chosen = rng.integers(0, len(names), count)
+        fixed = _planned([pages.gains[names[at]] for at in chosen], margin)
+        planned[fixed] = planned.get(fixed, 0) + 1
+        found, at = _stopped(sums[:, chosen], margin)
+        sizes = (sums[1] + sums[2])[chosen]
+        if fixed != "unresolved":
+            same = (found == "worse") == (fixed == "worse")  # what is better is as good before it is better
+            kinds["none" if found == "unresolved" else "the same" if same else "another"] += 1
+            taken.append(float(sizes[:at].sum() / sizes.sum()))
+    return [
+        str(len(names)),
+        f"{round(count * items / len(names)):,}",
+        ", ".join(f"{kind} {number}" for kind, number in sorted(planned.items())),
+        *(str(number) for number in kinds.values()),
+        f"{100 * np.median(taken):.0f} %" if taken else "-",
+    ]
+
+
+def _planned(gains: Sequence[Sequence[float]], margin: float) -> str:
+    flat = [gain for page in gains for gain in page]
+    names = [str(number) for number, page in enumerate(gains) for _ in page]
+    found = paired_difference(flat, [0.0] * len(flat), names)
+    return verdict(found, p_difference(found), p_non_inferior(found, margin), margin).kind
+
+
+def _stopped(sums: Array, margin: float) -> tuple[str, int]:
+    """The verdict of bets on pages in this order, and after how many of them; all without one."""
+    gains, right, wrong = (each[None] for each in sums)
+    differ, as_good = _both(gains, right, wrong, 0.0)[0], log_capital(gains, right, wrong, -margin, 1)[0]
+    reached = np.flatnonzero(np.maximum(differ, as_good) >= -np.log(ALPHA))
+    if not len(reached):
+        return "unresolved", sums.shape[1]
+    at = int(reached[0])
+    if differ[at] >= -np.log(ALPHA) and sums[0, : at + 1].sum() > 0:
+        return "better", at + 1
+    return ("as_good" if as_good[at] >= -np.log(ALPHA) else "worse"), at + 1

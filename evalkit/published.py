@@ -7,6 +7,7 @@ from decimal import Decimal
 
 from evalkit.files import PUBLISHED
 from evalkit.schema import UserError, nearest
+from evalkit.text import first_fault
 
 DEFAULT = "fin-r1-paper"
 
@@ -143,8 +144,7 @@ def read_table(name: str = DEFAULT) -> PublishedTable:
     try:
         table = TypeAdapter(PublishedTable).validate_python(yaml.safe_load(file.read_text(encoding="utf-8")))
     except (OSError, ValueError, yaml.YAMLError) as error:
-        first = error.errors()[0] if isinstance(error, ValidationError) else None
-        reason = f"{'.'.join(map(str, first['loc']))}: {first['msg']}" if first else type(error).__name__
+        reason = first_fault(error) if isinstance(error, ValidationError) else type(error).__name__
         raise UserError(f"{file} is not a published table: {reason}") from error
     for row in table.rows:
         if set(row.scores) != set(table.benchmarks):

@@ -22,6 +22,7 @@ from urllib.parse import urlsplit
 from evalkit.schema import Estimate, Key, UserError
 
 if TYPE_CHECKING:
+    from pydantic import ValidationError
     from rich.console import Console
     from rich.table import Table
 
@@ -484,3 +485,10 @@ def one_line(error: BaseException) -> str:
 
 
 JUDGED_MARK = "‡"
+
+
+def first_fault(error: ValidationError) -> str:
+    """The first of what pydantic found wrong: `members.0.name: Field required`."""
+    first = error.errors(include_url=False)[0]
+    where = ".".join(str(part) for part in first["loc"])
+    return f"{where}: {first['msg']}" if where else str(first["msg"])

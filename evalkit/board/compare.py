@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import combinations
 
 from evalkit.board.decide import MOST_READ, Group, Row, verdict_words
@@ -21,8 +21,9 @@ from evalkit.fidelity.traces import Trace
 from evalkit.flips import Flip, flips_of
 from evalkit.report.compare import flip_cells, mixed
 from evalkit.report.curves import panels
+from evalkit.report.fidelity import told_apart
 from evalkit.report.verdict import points, verdict_sentence, would
-from evalkit.schema import AVERAGE, Comparison, UserError
+from evalkit.schema import AVERAGE, Comparison, Estimate, UserError
 from evalkit.sweep.recommend import sizes
 from evalkit.sweep.record import Sweep, overall
 from evalkit.text import file_size, shown, size_text
@@ -67,7 +68,7 @@ class Pair:
 
     `costs` are (name, the reference's, the candidate's), `differences` settings that are not the same,
     `flips` some answers whose verdict changed. `wrong_counted`: whether flips to another wrong answer are
-    counted.
+    counted. `nearer`: of divergences, where the reference is the sweep's.
     """
 
     anchor: str
@@ -81,6 +82,20 @@ class Pair:
     differences: list[tuple[str, str, str]]
     flips: list[ShownFlip]
     wrong_counted: bool
+    nearer: list[Nearer] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Nearer:
+    """A candidate's KL less that of `label`, which is next nearer to the reference, paired by answer.
+
+    `apart`: `yes`, `no`, or `-` where there is no interval.
+    """
+
+    label: str
+    benchmark: str
+    kl: Estimate
+    apart: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +222,16 @@ def _pair(
         differences=[(name, shown(a), shown(b)) for name, a, b in compared.differences] if compared else [],
         flips=[_flip(each) for each in mixed(_verdict_flips(compared), FLIPS)] if compared else [],
         wrong_counted=wrong_counted,
+        nearer=list(_nearer(group, candidate)) if reference is group.reference else [],
     )
+
+
+def _nearer(group: Group, candidate: Row) -> Iterator[Nearer]:
+    labels, titles = {row.member.name: row.label for row in group.rows}, dict(panels(group.sweep))
+    for each in group.sweep.kl_differences:
+        if each.file == candidate.member.name:
+            title = titles.get(each.benchmark, each.benchmark)
+            yield Nearer(labels.get(each.other, each.other), title, each.kl, told_apart(each.kl))
 
 
 def _verdict_flips(compared: RunComparison) -> Iterator[Flip]:

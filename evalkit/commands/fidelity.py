@@ -76,12 +76,11 @@ def main(arguments: Sequence[str]) -> int:
     if len({file.resolve() for file in files}) < len(files):
         raise UserError("fidelity: one of the files is given twice")
 
-    from evalkit.fidelity.engine import default_threads, gpu_layers
+    from evalkit.fidelity.engine import ends_are_said, gpu_layers, threads
     from evalkit.fidelity.measure import Settings, measure
     from evalkit.fidelity.plan import ALL_RUNS, check_reference
     from evalkit.report.fidelity import as_json, show, write_fidelity
     from evalkit.run.runner import read_run
-    from evalkit.schema import EngineUnusable
     from evalkit.text import output_console, write_json
 
     settings = Settings(
@@ -89,7 +88,7 @@ def main(arguments: Sequence[str]) -> int:
         benchmarks=tuple(given.names("benchmark")),
         limit=given.optional_whole("limit"),
         context=given.optional_whole("context"),
-        threads=given.optional_whole("threads") or default_threads(),
+        threads=threads(given),
         gpu_layers=gpu_layers(given),
     )
     wants_json = given.truth("json")
@@ -100,10 +99,8 @@ def main(arguments: Sequence[str]) -> int:
     candidates = [read_run(find_run(name), data_dir) for name in given.names("runs")]
     out = given.path("out")
     assert out is not None
-    try:
+    with ends_are_said(resumable=True):
         found = measure(run, reference, files, out, settings, candidates, _progress())
-    except EngineUnusable as error:
-        raise UserError(f"{error}; what was computed is kept, the same command goes on") from error
     write_fidelity(found)
     if wants_json:
         write_json(as_json(found))

@@ -45,7 +45,7 @@ def main(arguments: Sequence[str]) -> int:
 
     from evalkit.config.options import read_arguments
     from evalkit.run.find import find_run
-    from evalkit.schema import EngineUnusable, UserError
+    from evalkit.schema import UserError
 
     given = read_arguments("loglikelihood", arguments, _DEFAULTS)
     if len(given.places) < 2:
@@ -53,7 +53,7 @@ def main(arguments: Sequence[str]) -> int:
     run_path = find_run(given.places[0])
     files = [Path(place).expanduser() for place in given.places[1:]]
 
-    from evalkit.fidelity.engine import default_threads, gpu_layers, require_library
+    from evalkit.fidelity.engine import ends_are_said, gpu_layers, require_library, threads
     from evalkit.fidelity.gguf import check_file, reference_file
     from evalkit.fidelity.likelihood import score_options
     from evalkit.report.fidelity import likelihoods_json, show_likelihoods, write_likelihoods
@@ -67,7 +67,7 @@ def main(arguments: Sequence[str]) -> int:
     run = read_run(run_path, given.text("data.dir") or None)
     reference = reference_file(run, given.path("reference"))
     headers = [check_file(file, reference, 0, None)[0] for file in files]
-    try:
+    with ends_are_said(resumable=True):
         found = score_options(
             run,
             reference,
@@ -75,11 +75,9 @@ def main(arguments: Sequence[str]) -> int:
             out,
             limit=given.optional_whole("limit"),
             benchmarks=given.names("benchmark"),
-            threads=given.optional_whole("threads") or default_threads(),
+            threads=threads(given),
             gpu_layers=gpu_layers(given),
         )
-    except EngineUnusable as error:
-        raise UserError(f"{error}; what was computed is kept, the same command goes on") from error
     write_likelihoods(found)
     if as_json:
         write_json(likelihoods_json(found))

@@ -49,14 +49,14 @@ def main(arguments: Sequence[str]) -> int:
     from pathlib import Path
 
     from evalkit.config.options import read_arguments
-    from evalkit.schema import EngineUnusable, UserError
+    from evalkit.schema import UserError
 
     given = read_arguments("perplexity", arguments, _DEFAULTS)
     text_file = given.path("text")
     if not given.places or text_file is None:
         raise UserError("perplexity: give files and a text: evalkit perplexity FILE.gguf... text=FILE.txt")
 
-    from evalkit.fidelity.engine import default_threads, gpu_layers, require_library
+    from evalkit.fidelity.engine import ends_are_said, gpu_layers, require_library, threads
     from evalkit.fidelity.perplexity import Chunks, perplexity, read_text, reference_rows
     from evalkit.text import output_console, show_table, write_json
     from evalkit.weights.gguf import read_model
@@ -65,7 +65,7 @@ def main(arguments: Sequence[str]) -> int:
     how = Chunks(
         context=given.whole("context", least=16, most=_LARGEST_CONTEXT),
         most=given.optional_whole("chunks"),
-        threads=given.optional_whole("threads") or default_threads(),
+        threads=threads(given),
         gpu_layers=gpu_layers(given),
     )
     text, files = read_text(text_file), [Path(place).expanduser() for place in given.places]
@@ -75,12 +75,10 @@ def main(arguments: Sequence[str]) -> int:
     as_json, figures = given.truth("json"), {}
     # A log that tells why a file failed must outlive the command.
     log = Path(tempfile.gettempdir()) / "evalkit-perplexity.log"
-    try:
+    with ends_are_said(resumable=False):
         known = reference_rows(reference, text, log, how) if reference else None
         for file in files:
             figures[file.name] = perplexity(file, text, log, how, known)
-    except EngineUnusable as error:
-        raise UserError(str(error)) from error
     if as_json:
         write_json([{"file": name, **asdict(each)} for name, each in figures.items()])
         return 0

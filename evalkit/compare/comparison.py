@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from operator import attrgetter
 from typing import Any
 
+from evalkit.compare.control import control_of_planned
 from evalkit.compare.needed import Needed, needed, sizes_of
 from evalkit.compare.pairs import Pair, PairedBenchmark, pair
 from evalkit.compare.texts import Texts, texts_of
@@ -17,6 +18,7 @@ from evalkit.metrics import failures
 from evalkit.run.info import Run
 from evalkit.schema import AVERAGE, Comparison, Estimate, Flips, Item, Verdict
 from evalkit.scoring import get_rule
+from evalkit.stats.control import ControlledDifference
 from evalkit.stats.intervals import average_estimate
 from evalkit.stats.paired import (
     detectable_difference,
@@ -139,6 +141,7 @@ class RunComparison:
     """A comparison of `candidate` with `reference`; ``margin`` is a fraction of 1.
 
     `rule`: the one that was asked for, or those that count. ``differences``: see `other_differences`.
+    ``controlled``: by benchmark, the difference with the reference's other answers (see `compare.control`).
     ``same_weights``: both ran one file, so what differs is noise. ``unfit_…``: why a side is no choice, None
     if it can be one. ``texts``: with the same weights, whether they said the same to the letter.
     """
@@ -154,6 +157,7 @@ class RunComparison:
     texts: Texts | None = None
     unfit_reference: Unfit | None = None
     unfit_candidate: Unfit | None = None
+    controlled: Mapping[str, ControlledDifference] = field(default_factory=dict)
 
     @property
     def decisive(self) -> Comparison:
@@ -204,6 +208,7 @@ def compare(reference: Run, candidate: Run, rule: str | None, margin: float) -> 
         texts=texts_of(reference, candidate, pairs) if same else None,
         unfit_reference=_unfit(reference, pairs, decisive.reference),
         unfit_candidate=_unfit(candidate, pairs, decisive.candidate),
+        controlled=control_of_planned(pairs, candidate, reference),
     )
 
 

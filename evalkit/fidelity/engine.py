@@ -14,7 +14,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
@@ -210,6 +210,28 @@ def require_library() -> str:
 def default_threads() -> int:
     """Physical cores that this process may run on."""
     return usable_cores()
+
+
+@contextlib.contextmanager
+def ends_are_said(resumable: bool) -> Iterator[None]:
+    """An engine that is of no use any more ends a command with a line.
+
+    Args:
+        resumable: whether what was computed is kept.
+
+    Raises:
+        UserError: in place of `EngineUnusable`.
+    """
+    try:
+        yield
+    except EngineUnusable as error:
+        more = "; what was computed is kept, the same command goes on" if resumable else ""
+        raise UserError(f"{error}{more}") from error
+
+
+def threads(given: Arguments) -> int:
+    """The setting of that name of a command; without one, the cores."""
+    return given.optional_whole("threads") or default_threads()
 
 
 def gpu_layers(given: Arguments) -> int:

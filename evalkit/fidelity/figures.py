@@ -10,6 +10,7 @@ error everywhere and, for up to 20 values, than a BCa bootstrap. All cover less 
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -248,6 +249,30 @@ def median_kept(answers: Sequence[AnswerFigures]) -> float | None:
     found = ecdf(CensoredData(uncensored=left, right=never)).sf
     below = np.nonzero(found.probabilities <= 0.5)[0]
     return float(found.quantiles[below[0]]) if len(below) else None
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """The KL of `file` minus that of `other`, answer by answer, on one benchmark."""
+
+    benchmark: str
+    file: str
+    other: str
+    kl: Estimate
+
+
+def neighbours(files: Sequence[tuple[str, Sequence[AnswerFigures]]]) -> tuple[Difference, ...]:
+    """Each file against the one before it, by benchmark; files are in the order of their mean KL."""
+    found = []
+    for (one, before), (other, after) in itertools.pairwise(files):
+        for benchmark in dict.fromkeys(answer.benchmark for answer in after):
+            ours, theirs = (
+                [answer for answer in answers if answer.benchmark == benchmark] for answers in (after, before)
+            )
+            kl = paired_kl(ours, theirs)
+            if kl is not None:
+                found.append(Difference(benchmark, other, one, kl))
+    return tuple(found)
 
 
 def paired_kl(one: Sequence[AnswerFigures], other: Sequence[AnswerFigures]) -> Estimate | None:

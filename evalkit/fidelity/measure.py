@@ -24,13 +24,14 @@ from evalkit.fidelity.engine import Compared, Computed, Distributions, Opening, 
 from evalkit.fidelity.figures import (
     AnswerFigures,
     BenchmarkFidelity,
+    Difference,
     FlipForecast,
     Means,
     answer_figures,
     average_means,
     benchmark_fidelity,
     flip_forecast,
-    paired_kl,
+    neighbours,
 )
 from evalkit.fidelity.plan import ForcedAnswer, Plan, make_plan
 from evalkit.fidelity.store import SUFFIX, Store, claimed, file_name, locked
@@ -38,7 +39,7 @@ from evalkit.fidelity.traces import Trace, trace
 from evalkit.flips import flip_kind, only_answer
 from evalkit.metrics import counting_rule
 from evalkit.run.info import Run
-from evalkit.schema import Estimate, Item, Score, UserError
+from evalkit.schema import Item, Score, UserError
 
 REFERENCE = "reference"
 _LOG = "engine.log"
@@ -83,16 +84,6 @@ class FileFidelity:
     cost: Cost
     forecasts: Mapping[str, FlipForecast]
     notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """The KL of `file` minus that of `other`, answer by answer, on one benchmark."""
-
-    benchmark: str
-    file: str
-    other: str
-    kl: Estimate
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,6 +247,7 @@ class _Session:
         self._log = log
         self._settings = settings
         self._say = say
+        self._known: dict[str, tuple[Any, Any]] = {}
 
     def _open(self, model: Compared) -> Distributions:
         opening = Opening(
@@ -295,20 +287,27 @@ class _Session:
 
     def figures(self, answer: ForcedAnswer, store: Store) -> TokenFigures:
         """A file's figures of an answer."""
-        arrays, reference = store.get(answer.key).arrays, self.kept.get(answer.key).arrays
+        arrays, (best, targets) = store.get(answer.key).arrays, self._tokens(answer)
         return TokenFigures(
             kl=arrays["kl"],
-            agree=arrays["best"] == reference["best"],
+            agree=arrays["best"] == best,
             change=arrays["change"],
-            kept=arrays["best"] == reference["targets"],
+            kept=arrays["best"] == targets,
         )
+
+    def _tokens(self, answer: ForcedAnswer) -> tuple[Any, Any]:
+        """The reference's likeliest tokens and its own of an answer: every file is held against them."""
+        if answer.key not in self._known:
+            arrays = self.kept.get(answer.key).arrays
+            self._known[answer.key] = arrays["best"].copy(), arrays["targets"].copy()
+        return self._known[answer.key]
 
     def noise(self, answer: ForcedAnswer) -> float | None:
         """The share of an answer's tokens that are not the reference's likeliest here, as they were there."""
         if answer.recounted:
             return None
-        arrays = self.kept.get(answer.key).arrays
-        return float((arrays["best"] != arrays["targets"]).mean())
+        best, targets = self._tokens(answer)
+        return float((best != targets).mean())
 
     def cost(self, store: Store) -> Cost:
         """What a store's answers of this plan have cost."""
@@ -412,6 +411,10 @@ def _flips(answers: Sequence[AnswerFigures], judged: _Judged, run: Run) -> list[
     return found
 
 
+def _answers(file: FileFidelity) -> list[AnswerFigures]:
+    return [answer for part in file.benchmarks.values() for answer in part.answers]
+
+
 def _fidelity(
     folder: Path,
     run: Run,
@@ -422,12 +425,6 @@ def _fidelity(
 ) -> Fidelity:
     plan = session.plan
     rows = [session.rows(answer) for answer in plan.answers]
-    differences = []
-    for one, other in itertools.pairwise(found):
-        for benchmark, part in other.benchmarks.items():
-            kl = paired_kl(part.answers, one.benchmarks[benchmark].answers)
-            if kl is not None:
-                differences.append(Difference(benchmark, other.name, one.name, kl))
     left_out = {"without text": plan.failed, "that the tokenizer does not give back": plan.strange}
     return Fidelity(
         folder=folder,
@@ -446,5 +443,5 @@ def _fidelity(
         left_out={why: count for why, count in left_out.items() if count},
         recounted=plan.recounted,
         files=tuple(found),
-        differences=tuple(differences),
+        differences=neighbours([(file.name, _answers(file)) for file in found]),
     )

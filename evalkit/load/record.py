@@ -18,6 +18,7 @@ from evalkit.config.settings import RunSettings
 from evalkit.files import write_atomically
 from evalkit.run.info import together
 from evalkit.schema import UserError
+from evalkit.text import first_fault
 
 SCHEMA = 1
 FILE = "load.json"
@@ -155,11 +156,8 @@ def read_load(path: Path) -> LoadResult:
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}") from error
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise UserError(
-            f"{path} is not a load's record: {where}: {first['msg']}: remove it, or measure again"
-        ) from error
+        reason = first_fault(error)
+        raise UserError(f"{path} is not a load's record: {reason}: remove it, or measure again") from error
 
 
 def loads_in(results: Path) -> list[LoadResult]:

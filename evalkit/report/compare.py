@@ -17,6 +17,7 @@ from typing import Any
 from rich.console import Console
 
 from evalkit.compare.comparison import RunComparison, cost_rows, costs
+from evalkit.compare.control import narrower
 from evalkit.compare.needed import seconds_per_question
 from evalkit.compare.pairs import PairedBenchmark
 from evalkit.compare.texts import Texts
@@ -191,6 +192,7 @@ def comparison_json(compared: RunComparison) -> dict[str, Any]:
                 "benchmark": each.benchmark,
                 "title": each.title,
                 "compared": len(each.pairs),
+                "controlled": _controlled(compared, each.benchmark),
                 "only_reference": each.only_reference,
                 "only_candidate": each.only_candidate,
                 "failed": each.failed,
@@ -203,6 +205,11 @@ def comparison_json(compared: RunComparison) -> dict[str, Any]:
         "texts": asdict(compared.texts) if compared.texts else None,
         "behaviour": behaviour_json(compared.pairs),
     }
+
+
+def _controlled(compared: RunComparison, benchmark: str) -> dict[str, Any] | None:
+    found = compared.controlled.get(benchmark)
+    return asdict(found) if found else None
 
 
 def _side(run: Run, unfit: Unfit | None) -> dict[str, Any]:
@@ -335,6 +342,7 @@ def not_compared(compared: RunComparison) -> list[str]:
             "code tasks that were not run on a side (allow_code=true)": each.code,
         }
         lines += [f"{each.title}: {count:,} {what}: not compared" for what, count in counts.items() if count]
+        lines += _with_others(compared, each)
         if each.judge is not None:
             lines.append(
                 f"{each.title}: as judged by {code(each.judge)}; its errors are not in the intervals, "
@@ -357,6 +365,21 @@ def not_compared(compared: RunComparison) -> list[str]:
     if compared.texts is not None:
         lines.append(texts_line(compared.texts))
     return lines
+
+
+def _with_others(compared: RunComparison, paired: PairedBenchmark) -> list[str]:
+    """The difference by the reference's answers to other questions, where that makes it more certain."""
+    made = compared.controlled.get(paired.benchmark)
+    if made is None:
+        return []
+    before = next(each.difference for each in compared.comparisons if each.benchmark == paired.benchmark)
+    if not narrower(made, before.low, before.high):
+        return []
+    return [
+        f"{paired.title}: put right by the reference's {made.others:,} other answers (a control variate, "
+        f"weight {made.weight:.2f}), the difference is {change(made.difference)} points instead of "
+        f"{change(before)}; the verdict rests on the latter"
+    ]
 
 
 def texts_line(texts: Texts) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from evalkit.fidelity.figures import excess
 from evalkit.report.curves import panels
-from evalkit.report.fidelity import estimate, figure
+from evalkit.report.fidelity import estimate, figure, told_apart
 from evalkit.schema import AVERAGE
 from evalkit.sweep.record import Divergence, Member, Sweep
 from evalkit.text import percent, plain, table
@@ -35,9 +35,30 @@ def fidelity_section(sweep: Sweep) -> str:
         [
             "## Fidelity to the reference, token by token",
             table(header, rows, text_columns=2),
+            *_neighbours(sweep),
             "\n".join(f"- {line}" for line in _legend(sweep)),
         ]
     )
+
+
+def _neighbours(sweep: Sweep) -> Iterator[str]:
+    """Each file against the one that is next nearer to the reference; nothing in older records."""
+    names, benchmarks = {member.name: member.title for member in sweep.members}, dict(panels(sweep))
+    rows = [
+        [
+            plain(names.get(each.file, each.file)),
+            plain(names.get(each.other, each.other)),
+            plain(benchmarks.get(each.benchmark, each.benchmark)),
+            estimate(each.kl),
+            told_apart(each.kl),
+            f"{each.kl.n:,}",
+        ]
+        for each in sweep.kl_differences
+    ]
+    if rows:
+        yield "Neighbours in the order of their KL, paired by answer:"
+        header = ["Member", "Less", "Benchmark", "Difference of KL, nats per token", "Apart", "Answers"]
+        yield table(header, rows, text_columns=3)
 
 
 def _rows(member: Member, name: str, title: str) -> Iterator[list[str]]:

@@ -113,15 +113,18 @@ def _classes(found: Fidelity) -> Rows:
 
 def _differences(found: Fidelity) -> Rows:
     rows = [
-        (each.file, each.other, each.benchmark, estimate(each.kl), "yes" if _apart(each.kl) else "no")
+        (each.file, each.other, each.benchmark, estimate(each.kl), told_apart(each.kl))
         for each in found.differences
     ]
     header = ("File", "Against", "Benchmark", "KL difference", "Apart")
     return Rows("Neighbours, paired by answer", header, tuple(rows))
 
 
-def _apart(found: Estimate) -> bool:
-    return found.error is not None and (found.low > 0 or found.high < 0)
+def told_apart(found: Estimate) -> str:
+    """`yes` where the interval of a difference leaves zero out, else `no`; `-` where there is none."""
+    if found.error is None:
+        return "-"
+    return "yes" if found.low > 0 or found.high < 0 else "no"
 
 
 def _forecasts(found: Fidelity) -> Rows:

@@ -16,7 +16,7 @@ from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 
 from evalkit.run.judgements import CalibrationFacts, JudgeFacts
 from evalkit.schema import DEFAULT, Item, Key, Memory, UserError
-from evalkit.text import mapping, shown, visible_text
+from evalkit.text import first_fault, mapping, shown, visible_text
 
 
 def _visible(text: str) -> str:
@@ -330,8 +330,7 @@ def data_info(raw: Mapping[str, Any]) -> DataInfo:
     try:
         return _DATA.validate_python(raw)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        raise UserError(f"data: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+        raise UserError(f"data: {first_fault(error)}") from error
 
 
 def engine_info(raw: Mapping[str, Any]) -> EngineInfo:

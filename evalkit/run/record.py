@@ -25,6 +25,7 @@ from evalkit.run.generations import seal_of
 from evalkit.run.info import Run, RunInfo, run_info, without_paths
 from evalkit.run.judgements import Ledger, read_calibration
 from evalkit.schema import GoldKind, Item, Outcome, Sample, Score, UserError
+from evalkit.text import first_fault
 
 RECORD_SCHEMA = 1
 RECORD_FILE = "record.jsonl.gz"
@@ -248,7 +249,7 @@ def _rows(lines: Iterable[bytes], path: Path) -> Iterator[tuple[int, _Row]]:
         try:
             yield number, _ROW.validate_json(line)
         except ValidationError as error:
-            raise UserError(f"{path} is not a run's record: line {number}: {_first(error)}") from error
+            raise UserError(f"{path} is not a run's record: line {number}: {first_fault(error)}") from error
 
 
 def _items(rows: Iterable[tuple[int, _Row]], info: RunInfo) -> Iterator[Item]:
@@ -306,9 +307,3 @@ def _sample(row: _Row, number: int) -> Sample:
         abandoned=row.abandoned,
         reason=row.reason,
     )
-
-
-def _first(error: ValidationError) -> str:
-    first = error.errors(include_url=False)[0]
-    where = ".".join(str(part) for part in first["loc"])
-    return f"{where}: {first['msg']}" if where else first["msg"]

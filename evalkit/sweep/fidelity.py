@@ -13,7 +13,7 @@ import json
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 
@@ -23,7 +23,7 @@ from rich.console import Console
 from evalkit.engines.llama_cpp import Settings as LlamaCppSettings
 from evalkit.engines.llama_options import RopeSettings
 from evalkit.fidelity.engine import default_threads, require_library
-from evalkit.fidelity.figures import BenchmarkFidelity, average_means
+from evalkit.fidelity.figures import AnswerFigures, BenchmarkFidelity, average_means
 from evalkit.fidelity.gguf import reference_file
 from evalkit.fidelity.measure import FileFidelity, Measurement, Settings
 from evalkit.fidelity.plan import check_reference, chosen_items
@@ -33,17 +33,22 @@ from evalkit.run.runner import read_run
 from evalkit.schema import AVERAGE, EngineUnusable, Estimate, UserError
 from evalkit.stats.intervals import average_estimate
 from evalkit.sweep.plan import Plan
-from evalkit.sweep.record import Divergence, MemberFidelity
+from evalkit.sweep.record import Divergence, MemberFidelity, bounded
 from evalkit.sweep.results import Fidelities, MemberResult
 from evalkit.text import percent
 
 AUTO = 20
 """Answers per benchmark: neighbours of a ladder were told apart by fewer, and it takes minutes."""
 
-UNBOUNDED = 1e6
-"""In place of an infinite upper limit of a divergence, in nats: files of records hold no infinity."""
-
 _SAY_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """What a sweep's folder has of a member: its figures, and those of each answer but its kinds of token."""
+
+    member: MemberFidelity
+    answers: tuple[AnswerFigures, ...]
 
 
 class _NothingToCompareWith(Exception):
@@ -68,7 +73,7 @@ class FidelityStage:
         self._settings = plan.settings
         self._folder = plan.folder / "fidelity"
         self._console = console
-        self._found: dict[str, MemberFidelity] = {}
+        self._found: dict[str, _Kept] = {}
         self._notes: list[str] = []
         self._run: Run | None = None
         self._measurement: Measurement | None = None
@@ -107,7 +112,11 @@ class FidelityStage:
                 f"fidelity of {', '.join(self._gone)} was not measured: no file is there any more (with "
                 "sweep.delete_weights=true, reference=NAME has files measured before they go)"
             )
-        return Fidelities(self._found, tuple(self._notes))
+        return Fidelities(
+            {name: kept.member for name, kept in self._found.items()},
+            tuple(self._notes),
+            {name: kept.answers for name, kept in self._found.items()},
+        )
 
     def _members(self, outcomes: Sequence[MemberResult], reference: MemberResult) -> None:
         missing = [
@@ -137,7 +146,7 @@ class FidelityStage:
                 self._note(f"fidelity of {title} was not measured: {error}")
                 continue
             self._found[outcome.member.name] = found
-            whole = found.overall
+            whole = found.member.overall
             line = f"{title}: KL {whole.kl.value:.3g} nats per token, same likeliest token "
             self._show(f"{line}{percent(whole.agreement)} %")
 
@@ -159,7 +168,7 @@ class FidelityStage:
             self._run = run
         return self._run
 
-    def _member(self, outcome: MemberResult, reference: MemberResult, run: Run) -> MemberFidelity:
+    def _member(self, outcome: MemberResult, reference: MemberResult, run: Run) -> _Kept:
         """A member's figures, as they were kept or measured now.
 
         Raises:
@@ -177,8 +186,9 @@ class FidelityStage:
         checked = measurement.check(path)
         file = measurement.file(checked)
         made = member_fidelity(file, measurement.library, self._top)
-        found = replace(made, traces=measurement.traces(checked, file))
-        write_atomically(kept, TypeAdapter(MemberFidelity).dump_json(found, indent=1).decode() + "\n")
+        answers = [replace(each, by_class={}) for part in file.benchmarks.values() for each in part.answers]
+        found = _Kept(replace(made, traces=measurement.traces(checked, file)), tuple(answers))
+        write_atomically(kept, TypeAdapter(_Kept).dump_json(found, indent=1).decode() + "\n")
         return found
 
     def _digest(self, outcome: MemberResult, run: Run) -> str:
@@ -189,7 +199,7 @@ class FidelityStage:
             for item in items
             for sample in item.samples
         ]
-        content = [2, run.info.engine.weights_sha256, outcome.engine.weights_sha256, self._top, answers]
+        content = [3, run.info.engine.weights_sha256, outcome.engine.weights_sha256, self._top, answers]
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
 
     @property
@@ -252,13 +262,13 @@ def _file_of(outcome: MemberResult) -> Path:
     return path
 
 
-def _read(path: Path) -> MemberFidelity | None:
+def _read(path: Path) -> _Kept | None:
     """What was kept, if it is whole."""
     try:
-        found = TypeAdapter(MemberFidelity).validate_json(path.read_bytes())
+        found = TypeAdapter(_Kept).validate_json(path.read_bytes())
     except (OSError, ValidationError):
         return None
-    return found if found.parts else None
+    return found if found.member.parts else None
 
 
 def member_fidelity(file: FileFidelity, library: str, top: int) -> MemberFidelity:
@@ -267,7 +277,7 @@ def member_fidelity(file: FileFidelity, library: str, top: int) -> MemberFidelit
     if len(parts) > 1:
         means = average_means(list(file.benchmarks.values()))
         parts[AVERAGE] = Divergence(
-            kl=_bounded(means.kl),
+            kl=bounded(means.kl),
             agreement=means.agreement,
             noise=_average([part.noise for part in file.benchmarks.values()]),
             lost=_average([part.lost for part in file.benchmarks.values()]),
@@ -278,14 +288,10 @@ def member_fidelity(file: FileFidelity, library: str, top: int) -> MemberFidelit
 
 def _divergence(part: BenchmarkFidelity) -> Divergence:
     means = part.means
-    return Divergence(_bounded(means.kl), means.agreement, part.noise, part.lost, means.tokens)
+    return Divergence(bounded(means.kl), means.agreement, part.noise, part.lost, means.tokens)
 
 
 def _average(parts: Sequence[Estimate | None]) -> Estimate | None:
     """Over the benchmarks that have it."""
     known = [part for part in parts if part is not None]
     return average_estimate(known) if known else None
-
-
-def _bounded(found: Estimate) -> Estimate:
-    return replace(found, high=min(found.high, UNBOUNDED))

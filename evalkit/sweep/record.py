@@ -6,14 +6,17 @@ The file may be anybody's: what is read back is checked for what reports and cur
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from evalkit.behaviour import Behaviour
+from evalkit.fidelity.figures import Difference
 from evalkit.fidelity.traces import Trace
 from evalkit.run.info import together
 from evalkit.schema import AVERAGE, Comparison, Estimate, Memory, UserError
+from evalkit.stats.control import ControlledDifference
+from evalkit.text import first_fault
 
 SCHEMA = 1
 Status = Literal["done", "partial", "failed"]
@@ -77,7 +80,9 @@ class Looked:
     """One benchmark of a member that was looked at page by page, up to where it stopped.
 
     `items` of `items_of` in `pages` of `pages_of` had been answered. `fixed` is what the same answers say if
-    one takes their number as planned: its limits and verdict do not allow for the looks.
+    one takes their number as planned: its limits and verdict do not allow for the looks. `controlled` is its
+    difference with the reference's other answers as a control variate, which does not either; None where it
+    cannot be had (see `evalkit.compare.control`), and in older records.
     """
 
     benchmark: str
@@ -86,6 +91,16 @@ class Looked:
     pages: int
     pages_of: int
     fixed: Comparison
+    controlled: ControlledDifference | None = None
+
+
+UNBOUNDED = 1e6
+"""In place of an infinite limit of a divergence, in nats: files of records hold no infinity."""
+
+
+def bounded(found: Estimate) -> Estimate:
+    """The same with finite limits."""
+    return replace(found, low=max(found.low, -UNBOUNDED), high=min(found.high, UNBOUNDED))
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,8 +185,9 @@ class NoiseFloor:
 class Sweep:
     """A finished sweep. `margin` is a fraction of 1; `benchmarks` maps names to titles.
 
-    `questions`: by benchmark, how many it has, asked or not; `source`: of the data, as in configs/data/. Both
-    are empty in older records.
+    `questions`: by benchmark, how many it has, asked or not; `source`: of the data, as in configs/data/.
+    `kl_differences`: of members in the order of their divergence, each beside the one before it. These are
+    empty in older records.
     """
 
     name: str
@@ -186,6 +202,7 @@ class Sweep:
     notes: tuple[str, ...] = ()
     questions: dict[str, int] = field(default_factory=dict)
     source: str = ""
+    kl_differences: tuple[Difference, ...] = ()
     schema: int = SCHEMA
 
     def member(self, name: str) -> Member:
@@ -217,9 +234,7 @@ def read_sweep(path: Path) -> Sweep:
     except OSError as error:
         raise UserError(f"{file} cannot be read: {error.strerror}") from error
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise UserError(f"{file} is not a sweep's record: {where}: {first['msg']}") from error
+        raise UserError(f"{file} is not a sweep's record: {first_fault(error)}") from error
     if any(member.fidelity and not member.fidelity.parts for member in sweep.members):
         raise UserError(f"{file} is not a sweep's record: a fidelity without a benchmark")
     if sweep.schema != SCHEMA:

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
 
 from evalkit.behaviour import behaviours, behaviours_alone
 from evalkit.compare.comparison import comparisons, judged
+from evalkit.compare.control import Chances, control
 from evalkit.compare.needed import seconds_per_question, sizes_of
 from evalkit.compare.pairs import pair
 from evalkit.config.settings import SweepSettings
+from evalkit.fidelity.figures import AnswerFigures, Difference, neighbours
 from evalkit.fitness import constant_answer
 from evalkit.metrics import accuracy, counting_rule
 from evalkit.run.info import EngineInfo, ProbeInfo, Run
 from evalkit.run.runner import read_run
-from evalkit.schema import AVERAGE, JUDGED, Comparison, Estimate, UserError
+from evalkit.schema import AVERAGE, JUDGED, Comparison, Estimate, Key, UserError
 from evalkit.stats.intervals import average_estimate
 from evalkit.sweep.plan import Plan, PlannedMember
 from evalkit.sweep.record import (
@@ -28,6 +30,7 @@ from evalkit.sweep.record import (
     Status,
     Sweep,
     Weights,
+    bounded,
 )
 from evalkit.sweep.sequential import PageWatch, anytime
 from evalkit.text import mapping
@@ -57,10 +60,14 @@ class MemberResult:
 
 @dataclass(frozen=True, slots=True)
 class Fidelities:
-    """What was measured of members' files token by token, by name, and why others were not."""
+    """What was measured of members' files token by token, by name, and why others were not.
+
+    `answers`: the figures of every answer under each.
+    """
 
     members: Mapping[str, MemberFidelity]
     notes: tuple[str, ...] = ()
+    answers: Mapping[str, Sequence[AnswerFigures]] = field(default_factory=dict)
 
 
 NOTHING_MEASURED = Fidelities({})
@@ -155,7 +162,10 @@ def conclude(
     assert reference.path is not None, "reference_of gives an outcome with a run"
     by_judge = plan.judge is not None
     base = read_run(reference.path)
-    members = [_member(outcome, reference, base, plan.folder, margin, by_judge) for outcome in outcomes]
+    members = [
+        _member(outcome, reference, base, plan.folder, margin, by_judge, _chances(outcome, fidelity))
+        for outcome in outcomes
+    ]
     family = judged([member.comparisons for member in members], margin)
     members = [
         replace(m, comparisons=tuple(c), fidelity=fidelity.members.get(m.name))
@@ -174,11 +184,35 @@ def conclude(
         notes=(*_notes(reference), *(_of_judge(base) if by_judge else ()), *fidelity.notes),
         questions={name: size for name, size in sizes_of(base).items() if size is not None},
         source=reference.member.settings.data.source,
+        kl_differences=_kl_differences(fidelity),
     )
 
 
+def _kl_differences(fidelity: Fidelities) -> tuple[Difference, ...]:
+    ordered = sorted(fidelity.answers, key=lambda name: fidelity.members[name].overall.kl.value)
+    found = neighbours([(name, fidelity.answers[name]) for name in ordered])
+    return tuple(replace(each, kl=bounded(each.kl)) for each in found)
+
+
+def _chances(outcome: MemberResult, fidelity: Fidelities) -> dict[str, Chances]:
+    """By benchmark, how likely each answer of a member leaves the reference's; the mean over samples."""
+    found: dict[str, dict[Key, list[float]]] = {}
+    for answer in fidelity.answers.get(outcome.member.name, ()):
+        found.setdefault(answer.benchmark, {}).setdefault(answer.key, []).append(answer.any_flip)
+    return {
+        name: {key: statistics.fmean(each) for key, each in chances.items()}
+        for name, chances in found.items()
+    }
+
+
 def _member(
-    outcome: MemberResult, reference: MemberResult, base: Run, folder: Path, margin: float, by_judge: bool
+    outcome: MemberResult,
+    reference: MemberResult,
+    base: Run,
+    folder: Path,
+    margin: float,
+    by_judge: bool,
+    chances: Mapping[str, Chances],
 ) -> Member:
     name, title = outcome.member.name, outcome.member.title
     if outcome.path is None:
@@ -200,7 +234,12 @@ def _member(
             answers = behaviours([each for benchmark in paired for each in benchmark.pairs])
             if watch is not None:
                 [fixed] = judged([found], margin)
-                looks = tuple(watch.looked(each) for each in fixed if each.benchmark != AVERAGE)
+                others = control(paired, run, base, chances)
+                looks = tuple(
+                    watch.looked(each, others.get(each.benchmark))
+                    for each in fixed
+                    if each.benchmark != AVERAGE
+                )
                 found = anytime(found, watch, margin)
         except UserError as error:
             status, reason = "failed", f"not comparable with {reference.member.name}: {error}"

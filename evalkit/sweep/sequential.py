@@ -31,6 +31,7 @@ from evalkit.schema import (
     Request,
     rank,
 )
+from evalkit.stats.control import ControlledDifference
 from evalkit.stats.paired import holm
 from evalkit.stats.sequential import PageBets
 from evalkit.sweep.record import Looked
@@ -92,11 +93,13 @@ class PageWatch:
         self._answers: dict[Name, Answer] = {}
         self._used: set[tuple[str, Key]] = set()
         self._decided: set[str] = set()
-        sizes: dict[str, int] = defaultdict(int)
+        scores: dict[str, list[tuple[float, float]]] = defaultdict(list)
         for page in self._pages:
-            examples = {request.name[:3] for request in page}
-            sizes[page[0].example.benchmark] = max(sizes[page[0].example.benchmark], len(examples))
-        self.bets = {name: PageBets(largest, margin) for name, largest in sizes.items()}
+            scores[page[0].example.benchmark].append(self._scores(page))
+        self.bets = {
+            name: PageBets([right for right, _ in each], [wrong for _, wrong in each], margin)
+            for name, each in scores.items()
+        }
 
     def ordered(self, groups: Sequence[Group]) -> list[Group]:
         """The groups in the order of their pages."""
@@ -123,13 +126,13 @@ class PageWatch:
                 self._look(benchmark, page)
             self._at += 1
 
-    def looked(self, fixed: Comparison) -> Looked:
+    def looked(self, fixed: Comparison, controlled: ControlledDifference | None) -> Looked:
         """How far it came with a benchmark, beside what is said if one takes that as planned."""
         pages = [page for page in self._pages if page[0].example.benchmark == fixed.benchmark]
         names = {request.name[:3] for page in pages for request in page}
         used = sum(benchmark == fixed.benchmark for benchmark, _ in self._used)
         bets = self.bets[fixed.benchmark]
-        return Looked(fixed.benchmark, used, len(names), bets.pages, len(pages), fixed)
+        return Looked(fixed.benchmark, used, len(names), bets.pages, len(pages), fixed, controlled)
 
     def kept(self, run: Run) -> Run:
         """The member's run with the answers that were looked at, and no others."""
@@ -147,6 +150,15 @@ class PageWatch:
         self._family[self._member, benchmark] = PValues(bets.p_difference, bets.p_non_inferior)
         if min(bets.p_difference, bets.p_non_inferior) < ALPHA:  # no corrected p-value is smaller
             self._decided |= _decided(self._family, self._member)
+
+    def _scores(self, page: Group) -> tuple[float, float]:
+        """What the reference has right on a page, and what it has not."""
+        benchmark = page[0].example.benchmark
+        rule, items = self._rules[benchmark], self._reference[benchmark]
+        keys = dict.fromkeys(request.name[1:3] for request in page)
+        values = [items[key].value(rule) for key in keys if key in items]
+        known = [value for value in values if value is not None]
+        return sum(known), len(known) - sum(known)
 
     def _gain(self, item: Item) -> float | None:
         reference = self._reference[item.benchmark].get(item.key)

@@ -30,7 +30,7 @@ from typing import Any
 from evalkit.files import hash_file, install_extra, remember, require_space, sha256_of
 from evalkit.schema import UserError, nearest
 from evalkit.spawn import child_command, child_environment, usable_cores
-from evalkit.text import one_line
+from evalkit.text import first_fault, one_line
 from evalkit.weights.gguf import GGUFHeader, TensorInfo, read_header
 from evalkit.weights.recipe import (
     ALIASES,
@@ -507,9 +507,9 @@ def read_records(folder: Path) -> dict[str, LadderFile]:
     except OSError as error:
         raise UserError(f"{file} cannot be read: {error.strerror}") from error
     except ValidationError as error:
-        first = error.errors()[0]
         raise UserError(
-            f"{file} is not a ladder's record ({first['msg']}): move it away and build into an empty folder"
+            f"{file} is not a ladder's record ({first_fault(error)}): move it away and build into an empty "
+            "folder"
         ) from error
     # The names are only looked up, never followed: the path is always that of a file in this folder.
     return {built.path.name: replace(built, path=folder / built.path.name) for built in found}

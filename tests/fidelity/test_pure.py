@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import itertools
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from evalkit.fidelity.figures import (
     benchmark_fidelity,
     flip_forecast,
     median_kept,
+    neighbours,
     positive_estimate,
     share_estimate,
 )
@@ -282,3 +284,19 @@ def test_a_long_answer_is_traced_to_where_its_text_is_kept() -> None:
     found = _traced([b"0123456789"] * 3, [0.5] * 4, {2: "x", 3: "y"})
     assert (len(found.text), found.whole) == (20, False)
     assert [(mark.start, mark.end) for mark in found.marks] == [(0, 10), (10, 20)]
+
+
+def test_neighbours_are_paired_by_answer_and_benchmark() -> None:
+    def answers(kl: float, *groups: str) -> list[AnswerFigures]:
+        return [_figures(kl + 0.01 * number, each) for number, each in enumerate(groups)]
+
+    near, middle, far = answers(0.1, "p", "q", "r"), answers(0.3, "p", "q"), answers(0.9, "p", "q")
+    other = [replace(each, benchmark="c") for each in far]
+    found = neighbours([("near", near), ("middle", middle), ("far", [*far, *other])])
+    assert [(each.benchmark, each.file, each.other) for each in found] == [
+        ("b", "middle", "near"),
+        ("b", "far", "middle"),
+    ]
+    assert [each.kl.value for each in found] == pytest.approx([0.2, 0.6])
+    assert [each.kl.n for each in found] == [2, 2]
+    assert neighbours([("alone", near)]) == ()

@@ -16,7 +16,7 @@ pytestmark = engine
 
 def words(folder: Path, *more: str) -> list[str]:
     return [
-        *("sweep", "smollm2-ladder", "sweep.recipes=[q4_0,q8_0]", "reference=smollm2-135m-q8_0"),
+        *("sweep", "smollm2-ladder", "sweep.recipes=[q4_0,q6_k,q8_0]", "reference=smollm2-135m-q8_0"),
         *("data=sample", "benchmark=tfns", "limit=3", "protocol.max_tokens=6", "sweep.noise=none"),
         *("backend.slots=1", "backend.threads=1", f"results_dir={folder}", f"sweep.dir={folder / 'sweep'}"),
         *more,
@@ -59,6 +59,12 @@ def test_a_file_is_measured_before_it_is_removed_and_known_ever_after(
     (traced,) = found.traces
     assert traced.benchmark == "tfns"
     assert any(mark.instead for mark in traced.marks), "a coarse file of a tiny model leaves it"
+    nearer = sweep.member("smollm2-135m-q6_k").fidelity
+    assert nearer is not None
+    (paired,) = sweep.kl_differences
+    assert (paired.benchmark, paired.file, paired.other) == ("tfns", "smollm2-135m-q4_0", "smollm2-135m-q6_k")
+    assert paired.kl.value == pytest.approx(whole.kl.value - nearer.overall.kl.value)
+    assert paired.kl.n == 3
     assert "KL" in capsys.readouterr().err
     assert "## Fidelity to the reference" in (tmp_path / "sweep" / "report.md").read_text()
 
@@ -69,6 +75,7 @@ def test_a_file_is_measured_before_it_is_removed_and_known_ever_after(
     assert main([*given, "fidelity=1"]) == 0
     assert capsys.readouterr().err.count("was not measured: no file is there any more") == 1
     assert read_sweep(record).member("smollm2-135m-q4_0").fidelity is None
+    assert not read_sweep(record).kl_differences
     assert main([*given, "fidelity=none"]) == 0
     assert "fidelity" not in capsys.readouterr().err
     assert not [note for note in read_sweep(record).notes if "fidelity" in note]

@@ -13,9 +13,10 @@ from evalkit.board.decide import Group, groups_of, labels_of, references_of, sho
 from evalkit.board.plot import plot_of
 from evalkit.board.provenance import differences
 from evalkit.board.site import site
+from evalkit.fidelity.figures import Difference
 from evalkit.fidelity.traces import Mark, Trace
 from evalkit.run.info import Run
-from evalkit.schema import Verdict
+from evalkit.schema import Estimate, Verdict
 from evalkit.sweep.record import Sweep, overall
 from tests.leaderboard.made import with_head, with_items
 from tests.site.material import answer, made_board, run
@@ -255,7 +256,16 @@ def test_where_a_file_leaves_the_reference_is_shown_and_escaped(records: dict[st
     q4_k = replace(q4_k, fidelity=replace(q4_k.fidelity, traces=(traced,)), run_dir="runs/q4_k")
     members = tuple(q4_k if each.name == "q4_k" else each for each in sweep.members)
     board = made_board(records)
-    page = site(board, records, [replace(sweep, members=members)])["compare.html"].decode()
+    beside = (
+        Difference("finqa", "q4_k", "q6_k", Estimate(0.2, 0.01, 0.18, 0.22, 40, 20)),
+        Difference("tfns", "q4_k", "<u>2</u>", Estimate(0.1, 0.1, -0.1, 0.3, 40, 20)),
+        Difference("tfns", "q6_k", "q8_0", Estimate(0.7, 0.1, 0.6, 0.8, 40, 20)),
+    )
+    sweep = replace(sweep, members=members, kl_differences=beside)
+    page = site(board, records, [sweep])["compare.html"].decode()
+    assert "FinQA 0.2 [0.18, 0.22], TFNS 0.1 [-0.1, 0.3] (not told apart)." in page
+    assert "<u>2</u>" not in page
+    assert "0.7 [0.6, 0.8]" not in page, "of a file without fidelity"
     assert "alert(1)" in page
     assert "<script>alert" not in page
     assert "<i>1</i>" not in page

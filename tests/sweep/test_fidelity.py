@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from evalkit.fidelity.figures import BenchmarkFidelity, Means, excess
+from evalkit.fidelity.figures import BenchmarkFidelity, Difference, Means, excess
 from evalkit.fidelity.measure import Cost, FileFidelity
 from evalkit.report.sweep import report, sweep_csv, sweep_terminal
 from evalkit.schema import AVERAGE, Estimate, UserError
-from evalkit.sweep.fidelity import UNBOUNDED, member_fidelity
+from evalkit.sweep.fidelity import member_fidelity
 from evalkit.sweep.plan import plan
-from evalkit.sweep.record import Sweep, read_checked, to_json
+from evalkit.sweep.record import UNBOUNDED, Sweep, bounded, read_checked, to_json
 from tests.sweep.ladders import diverged, tiny
 
 
@@ -81,6 +81,26 @@ def test_a_record_with_fidelity_is_read_back_and_holds_no_infinity(tmp_path: Pat
     (tmp_path / "sweep.json").write_text(to_json(broken), encoding="utf-8")
     with pytest.raises(UserError, match="a fidelity without a benchmark"):
         read_checked(tmp_path)
+
+
+def test_neighbours_are_in_the_report_and_hold_no_infinity(tmp_path: Path) -> None:
+    apart, unknown = (
+        Estimate(0.02, 0.001, 0.018, 0.022, 40, 20),
+        Estimate(0.03, None, -math.inf, math.inf, 40, 1),
+    )
+    differences = (
+        Difference("finqa", "q4_k", "q6_k", apart),
+        Difference("tfns", "q4_k", "<b>gone</b>", bounded(unknown)),
+    )
+    sweep = replace(measured(), kl_differences=differences)
+    (tmp_path / "sweep.json").write_text(to_json(sweep), encoding="utf-8")
+    assert read_checked(tmp_path) == sweep
+    text = report(sweep)
+    rows = [line for line in text.splitlines() if "| yes | 40 |" in line or "| - | 40 |" in line]
+    assert "| FinQA | 0.02 [0.018, 0.022] | yes | 40 |" in rows[0]
+    assert "| TFNS | 0.03 | - | 40 |" in rows[1]
+    assert "`<b>gone</b>`" in rows[1]
+    assert "Neighbours" not in report(measured())
 
 
 def test_the_report_and_the_table_have_it_only_where_it_was_measured() -> None:

@@ -16,7 +16,7 @@ from evalkit.__main__ import main
 from evalkit.config.overrides import compose
 from evalkit.run.generations import Writer
 from evalkit.schema import Answer, UserError
-from evalkit.stats.sequential import PageBets, log_capital
+from evalkit.stats.sequential import PageBets, log_capital, most_lost
 from evalkit.sweep.plan import plan
 from evalkit.sweep.record import Looked, Sweep, read_sweep
 from tests.backends.scripted_server import Reply, Request, ScriptedServer
@@ -107,6 +107,29 @@ def test_members_stop_when_their_verdicts_are_there(
     assert "## Stopped when resolved" in report
 
 
+def test_the_references_other_answers_are_used(table: Path, tmp_path: Path) -> None:
+    def mostly_right(request: Request) -> Reply:
+        return right(request) if number(request) % 5 > 1 else Reply("\\boxed{0}")
+
+    def mostly_wrong(request: Request) -> Reply:
+        return right(request) if number(request) % 5 == 0 else Reply("\\boxed{0}")
+
+    with (
+        ScriptedServer(mostly_right, models=["base"]) as base,
+        ScriptedServer(mostly_wrong, models=["other"]) as other,
+    ):
+        assert main(words(table, tmp_path / "results", base, other)) == 0
+    look = looked(read_sweep(tmp_path / "results" / "sweep"), "other")
+    made, fixed = look.controlled, look.fixed.difference
+    assert made is not None
+    assert (made.others, made.difference.n) == (QUESTIONS - look.items, look.items)
+    assert made.weight > 0
+    assert made.difference.high - made.difference.low < fixed.high - fixed.low
+    report = (tmp_path / "results" / "sweep" / "report.md").read_text()
+    assert "And by the reference's others" in report
+    assert "No verdict rests on it" in report
+
+
 def test_killed_and_resumed_it_stops_at_the_same_page(
     table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -172,13 +195,15 @@ def test_bets_are_those_of_the_formula() -> None:
     rng = np.random.default_rng(1)
     sizes = rng.integers(1, 4, 60).astype(float)
     sums = np.array([rng.choice([-1, 0, 1], int(size), p=[0.3, 0.6, 0.1]).sum() for size in sizes])
-    bets = PageBets(3, 0.02)
+    right = np.array([rng.integers(max(0, -s), n - max(0, s) + 1) for s, n in zip(sums, sizes, strict=True)])
+    wrong = sizes - right
+    bets = PageBets(right.tolist(), wrong.tolist(), 0.02)
     for gain, size in zip(sums, sizes, strict=True):
         bets.add(float(gain), int(size))
-    up, down = (log_capital(sums[None], sizes, 0.0, 3, sign) for sign in (1, -1))
+    up, down = (log_capital(sums[None], right, wrong, 0.0, sign) for sign in (1, -1))
     largest = np.logaddexp(up, down).max() - np.log(2)
     assert bets.p_difference == pytest.approx(min(1.0, np.exp(-largest)))
-    other = log_capital(sums[None], sizes, -0.02, 3, 1).max()
+    other = log_capital(sums[None], right, wrong, -0.02, 1).max()
     assert bets.p_non_inferior == pytest.approx(min(1.0, np.exp(-other)))
     low, high = bets.limits()
     assert bets.difference == pytest.approx(sums.sum() / sizes.sum())
@@ -187,7 +212,7 @@ def test_bets_are_those_of_the_formula() -> None:
 
 def test_one_slow_bet_by_hand() -> None:
     """One item lost: capital of each bet is 1 - λ or 1 + λ, of the mean over the grid of bets."""
-    bets = PageBets(1, 0.5)
+    bets = PageBets([1], [1], 0.5)
     bets.add(-1.0, 1)
     fractions = np.geomspace(0.01, 0.95, 24)
     # Against "a loss of one half", bets are fractions / (1 - 1/2), and the outcome is -1 + 1/2.
@@ -198,10 +223,25 @@ def test_one_slow_bet_by_hand() -> None:
     assert bets.p_difference == pytest.approx(1 / capital)
 
 
-@pytest.mark.parametrize(("gain", "items"), [(2.0, 1), (0.0, 4), (-1.5, 1)])
+def test_a_page_loses_no_more_than_the_reference_has_right() -> None:
+    right, wrong = np.array([2.0, 5.0, 1.0]), np.array([8.0, 1.0, 2.0])
+    assert most_lost(right, wrong, 0.0, 1) == 5
+    assert most_lost(right, wrong, 0.0, -1) == 8
+    assert most_lost(right, wrong, -0.2, 1) == pytest.approx(5 * 0.8), "the wrong ones may all have failed"
+    assert most_lost(right, wrong, -0.2, -1) == pytest.approx(8 * 1.2 + 2 * 0.2)
+    assert most_lost(right, wrong, 0.2, 1) == pytest.approx(max(2 * 1.2 + 8 * 0.2, 5 * 1.2 + 0.2))
+    assert most_lost(np.zeros(3), wrong, 0.0, 1) == 1, "no bet is beyond all bounds"
+    whole, known = PageBets([10] * 3, [10] * 3, 0.02), PageBets([2] * 3, [8] * 3, 0.02)
+    for bets in (whole, known):
+        for _ in range(30):
+            bets.add(1.0, 10)
+    assert known.p_non_inferior < whole.p_non_inferior / 10
+
+
+@pytest.mark.parametrize(("gain", "items"), [(2.0, 1), (0.0, 4), (-1.5, 1), (1.5, 2), (-2.5, 3)])
 def test_pages_that_cannot_be(gain: float, items: int) -> None:
     with pytest.raises(ValueError, match="items"):
-        PageBets(3, 0.02).add(gain, items)
+        PageBets([1, 0, 2], [0, 1, 1], 0.02).add(gain, items)
 
 
 def test_looking_after_every_page_claims_no_more_than_promised() -> None:
