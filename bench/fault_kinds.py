@@ -10,6 +10,7 @@ import atexit
 import contextlib
 import random
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -210,6 +211,11 @@ class Disk:
         """Make it that large, in bytes; a page is the least."""
         if self.is_mounted:
             subprocess.run(["mount", "-o", f"remount,size={max(size, 4096)}", str(self.folder)], check=True)
+
+    def empty(self) -> None:
+        """Remove what a trial has left: a file system cannot be made smaller than what is on it."""
+        for path in self.folder.iterdir():
+            shutil.rmtree(path)
 
     def limit(self, size: int) -> int | None:
         """What a session is to be started with, where nothing is mounted."""

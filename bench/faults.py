@@ -117,6 +117,7 @@ def _campaign(
                 trial.disturb(disturbances)
             service.share = 0.0
             trial.conclude()
+            disk.empty()
             campaign.faults.update(service.done)
 
 

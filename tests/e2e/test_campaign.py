@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.fault_kinds import Disk
 from bench.faults import broken_invariants
 from evalkit.__main__ import main
 from evalkit.config.settings import run_settings
@@ -30,6 +31,20 @@ def test_a_quarter_of_a_minute_of_faults(tmp_path: Path) -> None:
     assert int(rows["all"]) >= 1
     for what in ("answers lost", "answers doubled", "processes left", "broken invariants"):
         assert rows[what] == "0"
+
+
+def test_the_small_disk_serves_one_trial_after_the_other(tmp_path: Path) -> None:
+    disk = Disk(tmp_path / "disk")
+    try:
+        for _ in range(2):
+            disk.has(8192)  # not to be had with the files of an earlier trial on it
+            disk.has(1 << 20)
+            (disk.folder / "run").mkdir()
+            (disk.folder / "run" / "answers").write_bytes(bytes(1 << 19))
+            disk.empty()
+            assert list(disk.folder.iterdir()) == []
+    finally:
+        disk.close()
 
 
 @pytest.fixture(scope="module")
