@@ -22,6 +22,7 @@ from pathlib import Path
 import psutil
 
 from evalkit.run.generations import GENERATIONS
+from evalkit.run.record import RECORD_FILE
 from tests.backends.scripted_server import Reply, Request, ScriptedServer
 
 _POLL = 0.05  # seconds; looking for children costs some milliseconds
