@@ -7,13 +7,12 @@ test ids was ever published, so ``subset`` freezes one by hash.
 
 from __future__ import annotations
 
-import hashlib
 from functools import partial
 from typing import Literal
 
 from evalkit.benchmarks import Unit
 from evalkit.benchmarks.prompts import render
-from evalkit.benchmarks.sources import Record
+from evalkit.benchmarks.sources import Record, content_id
 from evalkit.config.settings import BenchmarkSettings
 from evalkit.schema import Example, Message, TextGold
 
@@ -30,7 +29,7 @@ def unit(record: Record, settings: BenchmarkSettings) -> Unit | None:
     system = "" if system.isspace() else system  # upstream's empty system prompt is a newline
     if not user or not assistant:
         return None
-    name = hashlib.sha256("\0".join((system, user, assistant)).encode()).hexdigest()[:16]
+    name = content_id(system, user, assistant)
     return Unit(name, name, 1, partial(_build, name, system, user, assistant, settings.prompt))
 
 

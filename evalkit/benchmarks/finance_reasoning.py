@@ -9,13 +9,12 @@ run.
 
 from __future__ import annotations
 
-import hashlib
 import re
 from typing import Literal
 
 from evalkit.benchmarks import Unit
 from evalkit.benchmarks.prompts import render
-from evalkit.benchmarks.sources import Record, as_answer
+from evalkit.benchmarks.sources import Record, as_answer, content_id
 from evalkit.config.settings import BenchmarkSettings
 from evalkit.schema import Example, Gold, Message, NumberGold, YesNoGold
 
@@ -28,7 +27,7 @@ def unit(record: Record, settings: BenchmarkSettings) -> Unit:
     context = record.optional("context").strip()
     gold = _gold(record, question)
     source = re.sub(r"-[a-z]+-[0-9]+$", "", record.optional("source")) or "-"
-    group = hashlib.sha256(context.encode()).hexdigest()[:16] if context else name
+    group = content_id(context) if context else name
     kind = "yes_no" if isinstance(gold, YesNoGold) else "number"
 
     def build() -> list[Example]:

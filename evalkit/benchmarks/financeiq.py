@@ -12,40 +12,20 @@ from pathlib import PurePosixPath
 from typing import Literal
 
 from evalkit.benchmarks import Unit
-from evalkit.benchmarks.prompts import render
+from evalkit.benchmarks.exams import Columns, exam_unit
 from evalkit.benchmarks.sources import Record
 from evalkit.config.settings import BenchmarkSettings
-from evalkit.schema import ChoiceGold, Example, Message
 
 IDS: Literal["upstream", "content"] = "upstream"
 TRAIN = {"split": "dev"}
 SAME_GROUP = True  # `dev` has five questions an exam, made to stand before that exam's own
 
 
+COLUMNS = Columns(question="Question", answer="Answer", id="")
+
+
 def unit(record: Record, settings: BenchmarkSettings) -> Unit | None:
     """The question of one row; None for a row without an answer. Raises UserError for a malformed row."""
-    answer = record.text("Answer").strip()
-    if not answer:
-        return None
     exam = PurePosixPath(record.file).stem
-    question = record.filled("Question")
-    options = {letter: record.filled(letter) for letter in "ABCD"}
-    if answer not in options:
-        raise record.error("Answer", "A, B, C or D")
-    name = f"{exam}/{record.filled('').strip()}"
-
-    def build() -> list[Example]:
-        content = render("financeiq", settings.prompt, exam=exam, question=question, options=options)
-        return [
-            Example(
-                benchmark="financeiq",
-                id=name,
-                messages=(Message("user", content),),
-                gold=ChoiceGold(answer, options),
-                group=exam,
-                facets={"exam": exam},
-                question=question,
-            )
-        ]
-
-    return Unit(name, exam, 1, build)
+    about = {"exam": exam}
+    return exam_unit("financeiq", record, settings, COLUMNS, exam, facets=about, shown=about)

@@ -6,13 +6,12 @@ counts 152 records of a source "FinanceQT" and does not say where it is from: th
 
 from __future__ import annotations
 
-import hashlib
 from functools import partial
 from typing import Literal
 
 from evalkit.benchmarks import Unit
 from evalkit.benchmarks.prompts import render
-from evalkit.benchmarks.sources import Record
+from evalkit.benchmarks.sources import Record, content_id
 from evalkit.config.settings import BenchmarkSettings
 from evalkit.schema import Example, Message, TextGold
 
@@ -26,7 +25,7 @@ def unit(record: Record, settings: BenchmarkSettings) -> Unit | None:
     answer = record.optional("answer").strip()
     if not answer:
         return None
-    name = hashlib.sha256("\0".join((context, question, answer)).encode()).hexdigest()[:16]
+    name = content_id(context, question, answer)
     return Unit(name, name, 1, partial(_build, name, question, context, answer, settings.prompt))
 
 

@@ -16,14 +16,13 @@ answer, or with a letter that is none of its options, cannot be scored and is co
 
 from __future__ import annotations
 
-import hashlib
 import re
 from dataclasses import dataclass
 from typing import Literal
 
 from evalkit.benchmarks import Unit
 from evalkit.benchmarks.prompts import render
-from evalkit.benchmarks.sources import Record
+from evalkit.benchmarks.sources import Record, content_id
 from evalkit.config.settings import BenchmarkSettings
 from evalkit.schema import ChoiceGold, Example, Gold, Message, TextGold, YesNoGold
 
@@ -62,8 +61,7 @@ def unit(record: Record, settings: BenchmarkSettings) -> Unit | None:
     if exam is None or asked is None:
         return None
     kind, gold = asked
-    content = "\0".join((exam.question, *exam.options.values(), exam.answer))
-    name = hashlib.sha256(content.encode()).hexdigest()[:16]
+    name = content_id(exam.question, *exam.options.values(), exam.answer)
 
     def build() -> list[Example]:
         values = {"question": exam.question, "options": exam.options, "kind": kind}

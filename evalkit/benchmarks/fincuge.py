@@ -9,12 +9,11 @@ else is free text.
 
 from __future__ import annotations
 
-import hashlib
 from typing import Literal
 
 from evalkit.benchmarks import Unit
 from evalkit.benchmarks.prompts import render
-from evalkit.benchmarks.sources import Record
+from evalkit.benchmarks.sources import Record, content_id
 from evalkit.config.settings import BenchmarkSettings
 from evalkit.schema import Example, Gold, LabelGold, Message, TextGold
 
@@ -31,8 +30,7 @@ def unit(record: Record, settings: BenchmarkSettings) -> Unit | None:
         return None
     task = record.optional("task")
     gold = _gold(task, output)
-    content = "\0".join((instruction, text, output))
-    name = hashlib.sha256(content.encode()).hexdigest()[:16]
+    name = content_id(instruction, text, output)
 
     def build() -> list[Example]:
         labels = gold.labels if isinstance(gold, LabelGold) else ()

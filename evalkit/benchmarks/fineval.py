@@ -13,11 +13,10 @@ from pathlib import PurePosixPath
 from typing import Literal
 
 from evalkit.benchmarks import Unit
-from evalkit.benchmarks.prompts import render
+from evalkit.benchmarks.exams import Columns, exam_unit
 from evalkit.benchmarks.sources import Record
 from evalkit.config.settings import BenchmarkSettings
 from evalkit.files import BENCHMARKS
-from evalkit.schema import ChoiceGold, Example, Message
 
 IDS: Literal["upstream", "content"] = "upstream"
 TRAIN = {"split": "dev"}
@@ -32,31 +31,12 @@ def subjects() -> dict[str, tuple[str, str]]:
         return {row["name"]: (row["subject"], row["category"]) for row in rows}
 
 
+COLUMNS = Columns(question="question", answer="answer", id="id")
+
+
 def unit(record: Record, settings: BenchmarkSettings) -> Unit | None:
     """The question of one row; None for a row without an answer. Raises UserError for a malformed row."""
-    if not record.text("answer").strip():
-        return None
     name = PurePosixPath(record.file).stem.removesuffix(f"_{settings.split}")
     subject, category = subjects().get(name, (name, "-"))
-    question = record.filled("question")
-    options = {letter: record.filled(letter) for letter in "ABCD"}
-    answer = record.text("answer").strip()
-    if answer not in options:
-        raise record.error("answer", "A, B, C or D")
-    id_ = f"{name}/{record.filled('id').strip()}"
-
-    def build() -> list[Example]:
-        content = render("fineval", settings.prompt, subject=subject, question=question, options=options)
-        return [
-            Example(
-                benchmark="fineval",
-                id=id_,
-                messages=(Message("user", content),),
-                gold=ChoiceGold(answer, options),
-                group=name,
-                facets={"category": category, "subject": subject},
-                question=question,
-            )
-        ]
-
-    return Unit(id_, name, 1, build)
+    facets = {"category": category, "subject": subject}
+    return exam_unit("fineval", record, settings, COLUMNS, name, facets=facets, shown={"subject": subject})

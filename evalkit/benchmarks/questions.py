@@ -9,7 +9,6 @@ one line with the row's number before an engine starts.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections import Counter
@@ -22,7 +21,7 @@ from pydantic import Field, field_validator
 
 from evalkit.benchmarks import Unit
 from evalkit.benchmarks.prompts import render
-from evalkit.benchmarks.sources import Record, Stream, load_rows, open_table
+from evalkit.benchmarks.sources import Record, Stream, content_id, load_rows, open_table
 from evalkit.config.checks import ByFileName
 from evalkit.config.settings import BenchmarkSettings, HubSettings
 from evalkit.files import BENCHMARKS
@@ -321,10 +320,10 @@ def _question(record: Record, settings: Settings, table: Table) -> Question | No
     options = _options(record, table)
     kind = _kind(record, answer, options, settings, table)
     gold = _gold(record, kind, text, answer, options, table)
-    content = hashlib.sha256("\0".join((context, text, *options.values(), answer)).encode()).hexdigest()
-    name = (_text(record, columns["id"]) if "id" in columns else "") or content[:16]
+    own = _text(record, columns["id"]) if "id" in columns else ""
+    name = own or content_id(context, text, *options.values(), answer)
     group = _text(record, columns["group"]) if "group" in columns else ""
-    shared = hashlib.sha256(context.encode()).hexdigest()[:16] if context else name
+    shared = content_id(context) if context else name
     language = settings.language or ("zh" if re.search("[\u4e00-\u9fff]", text) else "en")
     return Question(name, group or shared, text, context, options, kind, answer, gold, language)
 

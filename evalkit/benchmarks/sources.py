@@ -34,6 +34,11 @@ from evalkit.schema import UserError
 _FILES_LISTED = 3  # in the provenance; of more there is one combined hash
 
 
+def content_id(*parts: str) -> str:
+    """A name made of what a record says, for sets without ids of their own: a subset keeps it."""
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
+
+
 @dataclass(frozen=True, slots=True)
 class Record:
     """One upstream record and where it stands.

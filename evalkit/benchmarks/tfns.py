@@ -7,12 +7,11 @@ apart.
 
 from __future__ import annotations
 
-import hashlib
 from typing import Literal
 
 from evalkit.benchmarks import Unit
 from evalkit.benchmarks.prompts import render
-from evalkit.benchmarks.sources import Record
+from evalkit.benchmarks.sources import Record, content_id
 from evalkit.config.settings import BenchmarkSettings
 from evalkit.schema import Example, LabelGold, Message
 
@@ -30,7 +29,7 @@ def unit(record: Record, settings: BenchmarkSettings) -> Unit:
     if number not in ("0", "1", "2"):
         raise record.error("label", "0 (bearish), 1 (bullish) or 2 (neutral)")
     label = LABELS[int(number)]
-    name = hashlib.sha256(f"{text}\0{label}".encode()).hexdigest()[:16]
+    name = content_id(text, label)
 
     def build() -> list[Example]:
         message = Message("user", render("tfns", settings.prompt, text=text))
