@@ -222,6 +222,17 @@ CODE_UNSCORED = Score(None, None, None, "unscored", "code is not run without all
 
 GoldKind = Literal["number", "yes_no", "choice", "label", "text", "spans", "code"]
 
+GOLD_TYPES: dict[GoldKind, type[Gold]] = {
+    "number": NumberGold,
+    "yes_no": YesNoGold,
+    "choice": ChoiceGold,
+    "label": LabelGold,
+    "text": TextGold,
+    "spans": SpansGold,
+    "code": CodeGold,
+}
+KIND_OF_GOLD = {each: kind for kind, each in GOLD_TYPES.items()}
+
 
 def prompt_of(messages: Iterable[tuple[str, str]]) -> str:
     """What a model was told, from (role, content) pairs: without its own earlier answers."""

@@ -28,16 +28,15 @@ from typing import Any, get_args
 from pydantic import TypeAdapter, ValidationError
 
 from evalkit.schema import (
+    GOLD_TYPES,
+    KIND_OF_GOLD,
     ChoiceGold,
-    CodeGold,
     Gold,
     GoldKind,
     LabelGold,
     NumberGold,
     SpansGold,
-    TextGold,
     UserError,
-    YesNoGold,
     nearest,
 )
 from evalkit.text import printable, shown
@@ -45,16 +44,6 @@ from evalkit.text import printable, shown
 MAX_CHARS = 1 << 20
 """Of a gold answer's JSON: a page's table is part of it."""
 
-_TYPES: dict[GoldKind, type[Gold]] = {
-    "number": NumberGold,
-    "yes_no": YesNoGold,
-    "choice": ChoiceGold,
-    "label": LabelGold,
-    "text": TextGold,
-    "spans": SpansGold,
-    "code": CodeGold,
-}
-_KIND_OF = {each: kind for kind, each in _TYPES.items()}
 _NAMES: dict[tuple[type[Gold], str], str] = {
     (SpansGold, "kind"): "spans_kind"
 }  # `kind` says which type it is
@@ -68,7 +57,7 @@ def gold_json(gold: Gold) -> str:
         for each in fields(gold)
         if getattr(gold, each.name) != each.default
     }
-    return json.dumps({"kind": _KIND_OF[type(gold)], **own}, ensure_ascii=False)
+    return json.dumps({"kind": KIND_OF_GOLD[type(gold)], **own}, ensure_ascii=False)
 
 
 def read_gold(value: object) -> Gold:
@@ -108,7 +97,7 @@ def _read(text: str) -> Gold:
     kind = found.pop("kind", None)
     if kind not in get_args(GoldKind):
         raise UserError(
-            f"kind {shown(kind)}: it is one of {', '.join(_TYPES)}.{nearest(str(kind)[:40], _TYPES)}"
+            f"kind {shown(kind)}: it is one of {', '.join(GOLD_TYPES)}.{nearest(str(kind)[:40], GOLD_TYPES)}"
         )
     return _checked(_gold(kind, _without_null(found)))
 
@@ -123,7 +112,7 @@ def _without_null(found: Mapping[str, object]) -> dict[str, object]:
 
 def _gold(kind: GoldKind, given: Mapping[str, object]) -> Gold:
     """The gold answer of a kind, its fields of the right types."""
-    own = {_name(_TYPES[kind], each): each for each in fields(_TYPES[kind])}
+    own = {_name(GOLD_TYPES[kind], each): each for each in fields(GOLD_TYPES[kind])}
     for name in given:
         if name not in own:
             raise UserError(f"kind {kind} has no field {shown(name)}.{nearest(name[:40], own)}")
@@ -144,7 +133,7 @@ def _gold(kind: GoldKind, given: Mapping[str, object]) -> Gold:
 
 @cache
 def _adapter(kind: GoldKind) -> TypeAdapter[Gold]:
-    return TypeAdapter(_TYPES[kind])
+    return TypeAdapter(GOLD_TYPES[kind])
 
 
 def _checked(gold: Gold) -> Gold:

@@ -18,6 +18,7 @@ from evalkit.schema import (
     CONTEXT_OVERFLOW,
     DEFAULT,
     JUDGED,
+    KIND_OF_GOLD,
     LOOP,
     UNSCORED,
     Answer,
@@ -25,7 +26,6 @@ from evalkit.schema import (
     CodeGold,
     Example,
     Gold,
-    GoldKind,
     Item,
     LabelGold,
     Loaded,
@@ -34,10 +34,8 @@ from evalkit.schema import (
     Output,
     Sample,
     Score,
-    SpansGold,
     TextGold,
     UserError,
-    YesNoGold,
     gold_text,
     is_cut_off,
     prompt_of,
@@ -48,16 +46,6 @@ from evalkit.scoring.reason import reason
 
 SCORES = "scores.jsonl"
 _PRINTED = 100  # characters of a gold answer's own string
-
-_KINDS: dict[type, GoldKind] = {
-    NumberGold: "number",
-    YesNoGold: "yes_no",
-    ChoiceGold: "choice",
-    LabelGold: "label",
-    TextGold: "text",
-    SpansGold: "spans",
-    CodeGold: "code",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +153,7 @@ def _item(example: Example, samples: list[Sample]) -> Item:
         turn=example.turn,
         group=example.group,
         facets=dict(example.facets),
-        gold_kind=_KINDS[type(gold)],
+        gold_kind=KIND_OF_GOLD[type(gold)],
         gold=gold.reference if isinstance(gold, TextGold) else gold_text(gold),
         question=example.question,
         samples=tuple(samples),
