@@ -15,7 +15,7 @@ import socket
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
@@ -248,18 +248,25 @@ def read_answer(body: bytes, latency: float) -> Completion:
         raise BrokenAnswer("a finish_reason that is no text")
     finish = LENGTH if finish is not None and finish.lower() in _CUT_OFF else finish
     reasoning, content = _texts(message)
-    usage, timings = mapping(answer.get("usage")), mapping(answer.get("timings"))
-    prompt = _count(usage.get("prompt_tokens")) or None
-    completion = _count(usage.get("completion_tokens"))
-    return Completion(
+    timings = mapping(answer.get("timings"))
+    made = Completion(
         text=valid_text(joined(reasoning, content, finish)),
         finish_reason=valid_text(finish)[:40] if finish is not None else None,
-        prompt_tokens=prompt,
-        cached_tokens=_cached(usage, prompt),
-        completion_tokens=completion or (None if content or reasoning else completion),
         latency_s=latency,
         prefill_s=_seconds(timings.get("prompt_ms")),
         decode_s=_seconds(timings.get("predicted_ms")),
+    )
+    return with_usage(made, mapping(answer.get("usage")))
+
+
+def with_usage(made: Completion, usage: Mapping[str, Any]) -> Completion:
+    """With the tokens that a service counted: see `read_answer` on what is none."""
+    prompt, completion = _count(usage.get("prompt_tokens")) or None, _count(usage.get("completion_tokens"))
+    return replace(
+        made,
+        prompt_tokens=prompt,
+        cached_tokens=_cached(usage, prompt),
+        completion_tokens=completion or (None if made.text else completion),
     )
 
 

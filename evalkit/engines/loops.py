@@ -13,7 +13,6 @@ import asyncio
 import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Hashable, Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 from evalkit.engines import Heard
@@ -26,12 +25,13 @@ from evalkit.engines.client import (
     one_line,
     request_failures,
     too_long,
+    with_usage,
 )
 from evalkit.schema import LOOP, LOOP_TOKENS, Completion, Message, valid_text
+from evalkit.text import mapping
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI, AsyncStream
-    from openai.types import CompletionUsage
     from openai.types.chat import ChatCompletionChunk
 
 BLOCK = 200  # tokens of a block at most
@@ -123,11 +123,11 @@ async def _read(
     pieces = list[str]()
     finish: str | None = None
     timings: Mapping[str, Any] = {}
-    usage: CompletionUsage | None = None
+    usage: Mapping[str, Any] = {}
     chunks: AsyncIterator[ChatCompletionChunk] = aiter(stream)
     async for chunk in chunks:
         timings = (chunk.model_extra or {}).get("timings") or timings
-        usage = chunk.usage or usage
+        usage = mapping(chunk.to_dict(warnings=False).get("usage")) if chunk.usage else usage
         if not chunk.choices:
             continue
         finish = chunk.choices[0].finish_reason or finish
@@ -143,7 +143,7 @@ async def _read(
     if finish is None:
         raise Transient("the answer broke off", billed=True)
     made = _completion("".join(pieces), finish, timings, time.monotonic() - started)
-    return made if timings or usage is None else _counted(made, usage)
+    return made if timings or not usage else with_usage(made, usage)
 
 
 def _completion(text: str, finish: str, timings: Mapping[str, Any], latency: float) -> Completion:
@@ -158,15 +158,4 @@ def _completion(text: str, finish: str, timings: Mapping[str, Any], latency: flo
         latency_s=latency,
         prefill_s=timings["prompt_ms"] / 1000 if "prompt_ms" in timings else None,
         decode_s=timings["predicted_ms"] / 1000 if "predicted_ms" in timings else None,
-    )
-
-
-def _counted(made: Completion, usage: CompletionUsage) -> Completion:
-    """With the tokens that a server counted at the end; 0 of them say nothing."""
-    details = usage.prompt_tokens_details
-    return replace(
-        made,
-        prompt_tokens=usage.prompt_tokens or None,
-        cached_tokens=details.cached_tokens if details else None,
-        completion_tokens=usage.completion_tokens or None,
     )

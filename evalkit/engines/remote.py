@@ -193,7 +193,7 @@ class Remote:
         return found
 
     def server_command(self) -> list[str]:
-        """None: how a service is served is its own business."""
+        """Empty: how a service is served is its own business."""
         return []
 
     def _refused(self, error: Refused | NoAccess, replica: Replica) -> Completion:

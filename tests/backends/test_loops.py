@@ -176,6 +176,28 @@ def asked(url: str, timeout: float = 20) -> Completion:
     return asyncio.run(ask())
 
 
+@pytest.mark.parametrize(
+    ("usage", "counted"),
+    [
+        ({"prompt_tokens": 9, "completion_tokens": 2, "prompt_cache_hit_tokens": 4}, (9, 4, 2)),
+        ({"prompt_tokens": "many", "completion_tokens": -2}, (None, None, None)),
+        ({"prompt_tokens": 9, "completion_tokens": 0, "prompt_tokens_details": [1]}, (9, None, None)),
+    ],
+)
+def test_a_service_that_counts_at_the_end_may_count_anything(
+    usage: dict[str, Any], counted: tuple[int | None, ...]
+) -> None:
+    def script(handler: Handler) -> None:
+        handler.begin()
+        handler.piece("up 4", "stop")
+        chunk = {"id": "1", "object": "chat.completion.chunk", "created": 0, "model": "m", "choices": []}
+        handler.wfile.write(f"data: {json.dumps({**chunk, 'usage': usage})}\n\ndata: [DONE]\n\n".encode())
+
+    with server(script) as url:
+        found = asked(url)
+    assert (found.prompt_tokens, found.cached_tokens, found.completion_tokens) == counted
+
+
 def timings(number: int) -> dict[str, float]:
     return {"prompt_n": 7, "cache_n": 5, "prompt_ms": 500, "predicted_n": number, "predicted_ms": 10 * number}
 
