@@ -46,7 +46,7 @@ from evalkit.spawn import child_command
 from evalkit.weights.fetch import chat_template, dtype_of, geometry_of, read_config
 
 if TYPE_CHECKING:
-    from evalkit.weights.fetch import Checkpoint
+    from evalkit.weights.fetch import Checkpoint, Geometry
 
 
 __all__ = ["Settings", "Vllm", "open_engine", "preflight", "python", "stated_needs"]
@@ -95,10 +95,7 @@ class Vllm(ChildEngine):
         installation: Installation,
         log: Path,
     ) -> None:
-        server = ChildServer(
-            "vLLM", log, backend.timeout, tidy_seconds=TIDY_SECONDS, telling_line=telling_line
-        )
-        super().__init__(server, backend.max_num_seqs)
+        super().__init__(child_server(backend, log), backend.max_num_seqs)
         self._checkpoint = checkpoint
         self._geometry = geometry_of(config)
         self._checkpoint_dtype = dtype_of(config)
@@ -176,12 +173,9 @@ class Vllm(ChildEngine):
         await self._launch()
 
     def _kv_cache_bytes(self) -> int | None:
-        given = self._backend.kv_cache_bytes
-        share = self._backend.gpu_memory_utilization
-        if given or share is not None or not self._installation.cpu or self._geometry is None:
-            return given
-        tokens = self._max_model_len or self._geometry.context
-        return _CPU_REQUESTS * tokens * self._geometry.kv_bytes_per_token(value_bytes(self._backend))
+        return kv_cache_bytes(
+            self._backend, self._installation, self._geometry, self._max_model_len, _CPU_REQUESTS
+        )
 
     def _words(self, port: int) -> list[str]:
         return arguments(
@@ -198,16 +192,9 @@ class Vllm(ChildEngine):
 
     async def _launch(self) -> None:
         port = self._backend.port or free_port()
-        words = self._words(port)
-        launch = Launch(
-            program="vLLM",
-            command=[*HOST, *self._installation.serve(), *words],
-            address=f"http://127.0.0.1:{port}",
-            env=environment(self._server.key),
-            seconds=self._backend.start_timeout,
-        )
+        how = launch(self._installation, self._backend, self._words(port), port, self._server.key)
         try:
-            await self._server.start(launch)
+            await self._server.start(how)
             self._context = context(await self._server.get("/v1/models", dict[str, Any]))
             self._cache_tokens = cache_tokens(await self._server.get("/metrics", str))
         except BaseException:
@@ -417,6 +404,38 @@ def _said(command: Sequence[str]) -> str:
         raise EngineUnusable(f"{command[0]} does not run: {error}") from error
     lines = shown.stdout.split("\n") if shown.returncode == 0 else []
     return next((line.strip() for line in reversed(lines) if line.strip()), "")
+
+
+def child_server(backend: Settings, log: Path) -> ChildServer:
+    """A vLLM in a child process, not started."""
+    return ChildServer("vLLM", log, backend.timeout, tidy_seconds=TIDY_SECONDS, telling_line=telling_line)
+
+
+def launch(
+    installation: Installation, backend: Settings, words: Sequence[str], port: int, key: str
+) -> Launch:
+    """How its server is started; `words`: what `arguments` gives."""
+    return Launch(
+        program="vLLM",
+        command=[*HOST, *installation.serve(), *words],
+        address=f"http://127.0.0.1:{port}",
+        env=environment(key),
+        seconds=backend.start_timeout,
+    )
+
+
+def kv_cache_bytes(
+    backend: Settings,
+    installation: Installation,
+    geometry: Geometry | None,
+    context: int | None,
+    requests: int,
+) -> int | None:
+    """The KV cache to ask for: what is set; on a CPU else room for some requests of full length."""
+    given, share = backend.kv_cache_bytes, backend.gpu_memory_utilization
+    if given or share is not None or not installation.cpu or geometry is None:
+        return given
+    return requests * (context or geometry.context) * geometry.kv_bytes_per_token(value_bytes(backend))
 
 
 def arguments(

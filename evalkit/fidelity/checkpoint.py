@@ -8,7 +8,6 @@ together with all others, on both sides; that keeps the divergence a lower bound
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import json
 import time
 from collections.abc import Mapping, Sequence
@@ -21,16 +20,23 @@ import numpy as np
 
 from evalkit.config.settings import ModelSettings
 from evalkit.engines import vllm
-from evalkit.engines.child import SERVED_NAME, ChildServer, Launch, given_template, require_template
-from evalkit.engines.needs import value_bytes
+from evalkit.engines.child import SERVED_NAME, Launch, given_template, require_template
 from evalkit.engines.process import free_port
 from evalkit.engines.tokenizer import ask_tokenizer
-from evalkit.fidelity.engine import Computed, Forced, Opening, Rows, Tokenized
-from evalkit.fidelity.gguf import check_context
+from evalkit.fidelity.engine import Computed, Forced, Opening, Prompt, Rows, Tokenized
+from evalkit.fidelity.plan import (
+    OTHER_TOKENIZER,
+    check_context,
+    distinct_prompts,
+    other_vocabulary,
+    require_maker,
+    require_one_model,
+    require_run_template,
+)
 from evalkit.files import read_json
 from evalkit.run.info import Run
 from evalkit.schema import EngineUnusable, Message, UserError
-from evalkit.text import mapping, printable
+from evalkit.text import mapping
 from evalkit.weights.fetch import (
     Checkpoint,
     chat_template,
@@ -78,7 +84,7 @@ class ComparedCheckpoint:
         return PromptLogProbs(self, opening, log)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReferenceCheckpoint(ComparedCheckpoint):
     """The checkpoint that answered. `template`: a chat template that was given in place of its own."""
 
@@ -92,20 +98,18 @@ class ReferenceCheckpoint(ComparedCheckpoint):
     def conditions(self) -> dict[str, object]:
         return {"dtype": self.backend.dtype, "quantization": self.backend.quantization}
 
-    def prompt_tokens(
+    def tokens_of(
         self,
-        prompts: Sequence[Sequence[tuple[str, str]]],
+        prompts: Sequence[Prompt],
+        texts: Sequence[str],
         log: Path,  # noqa: ARG002 - the tokenizer says nothing
-    ) -> list[tuple[int, ...]]:
-        known = list(dict.fromkeys(tuple(messages) for messages in prompts))
-        chats = [[Message(role, content) for role, content in messages] for messages in known]  # type: ignore[arg-type]
-        tokens = self._tokenizer(chats=chats)["tokens"]
-        found = {messages: tuple(each) for messages, each in zip(known, tokens, strict=True)}
-        return [found[tuple(messages)] for messages in prompts]
-
-    def tokenize(self, texts: Sequence[str], log: Path) -> list[Tokenized]:  # noqa: ARG002
-        found = self._tokenizer(texts=texts)["texts"]
-        return [_tokenized(text, each) for text, each in zip(texts, found, strict=True)]
+    ) -> tuple[list[tuple[int, ...]], list[Tokenized]]:
+        known = distinct_prompts(prompts)
+        found = self._tokenizer(chats=list(known.values()), texts=texts)
+        tokens = dict(zip(known, map(tuple, found["tokens"]), strict=True))
+        return [tokens[prompt] for prompt in prompts], [
+            _tokenized(text, each) for text, each in zip(texts, found["texts"], strict=True)
+        ]
 
     def pieces(self, tokens: Sequence[int], log: Path) -> list[str]:  # noqa: ARG002
         found = self._tokenizer(shown=sorted(set(tokens)))["pieces"]
@@ -129,11 +133,7 @@ class ReferenceCheckpoint(ComparedCheckpoint):
             )
         checkpoint = resolve_checkpoint(ModelSettings(name="checkpoint", title=path.name, path=str(path)))
         ours, theirs = read_config(self.path), read_config(checkpoint.folder)
-        if ours.get("architectures") != theirs.get("architectures"):
-            raise UserError(
-                f"{path.name} is of architecture {_architecture(theirs)}, the reference {self.path.name} of "
-                f"{_architecture(ours)}: fidelity compares files of one model"
-            )
+        require_one_model(path, self.path, _architecture(theirs), _architecture(ours))
         notes = _tokenizer_notes(self.checkpoint, checkpoint)
         geometry = geometry_of(theirs)
         trained = geometry.context - _BEYOND if geometry else None
@@ -158,16 +158,10 @@ def reference_checkpoint(run: Run, given: Path | None) -> ReferenceCheckpoint:
     model = settings.model.model_copy(update={"path": str(given)} if given else {})
     installation = vllm.preflight(model, settings.backend, settings.max_tokens)
     checkpoint = resolve_checkpoint(model)
-    if checkpoint.sha256 != run.info.engine.weights_sha256:
-        raise UserError(
-            f"{checkpoint.folder} is not what made {run.path}: sha256 {checkpoint.sha256[:12]}, the run has "
-            f" {str(run.info.engine.weights_sha256)[:12]}: give reference=FOLDER"
-        )
+    require_maker(run, checkpoint.folder, checkpoint.sha256, "what", "FOLDER")
     template = given_template(model)
     source = require_template(template or chat_template(checkpoint.folder), model.name)
-    wanted = run.info.engine.chat_template_sha256
-    if wanted and hashlib.sha256(source.encode()).hexdigest() != wanted:
-        raise UserError(f"{run.path} used another chat template than {checkpoint.folder.name} has")
+    require_run_template(run, source, checkpoint.folder.name)
     ends = _ends(installation, checkpoint.folder)
     return ReferenceCheckpoint(checkpoint, settings.backend, installation, ends, template=template)
 
@@ -196,9 +190,9 @@ def _ends(installation: vllm.Installation, folder: Path) -> tuple[int, ...]:
     return ends
 
 
-def _architecture(config: Mapping[str, Any]) -> str:
+def _architecture(config: Mapping[str, Any]) -> str | None:
     named = config.get("architectures")
-    return printable(" ".join(map(str, named)) if isinstance(named, list) and named else "none", 100)
+    return ", ".join(map(str, named)) if isinstance(named, list) else None
 
 
 def _tokenizer_notes(ours: Checkpoint, theirs: Checkpoint) -> tuple[str, ...]:
@@ -207,11 +201,8 @@ def _tokenizer_notes(ours: Checkpoint, theirs: Checkpoint) -> tuple[str, ...]:
     if ours.files.get(name) == theirs.files.get(name):
         return ()
     if _vocabulary(ours.folder / name) != _vocabulary(theirs.folder / name):
-        raise UserError(
-            f"{theirs.folder.name} has another vocabulary than {ours.folder.name}: their tokens cannot be "
-            "compared"
-        )
-    return ("its tokenizer's settings differ: deployed, it may see other prompts",)
+        raise other_vocabulary(theirs.folder, ours.folder)
+    return (OTHER_TOKENIZER,)
 
 
 def _vocabulary(file: Path) -> Mapping[str, Any] | None:
@@ -284,9 +275,7 @@ class PromptLogProbs:
         self.ends = list(model.ends)
         self._top = opening.top
         self._loop = asyncio.Runner()
-        self._server = ChildServer(
-            "vLLM", log, model.backend.timeout, tidy_seconds=vllm.TIDY_SECONDS, telling_line=vllm.telling_line
-        )
+        self._server = vllm.child_server(model.backend, log)
         try:
             self._loop.run(self._server.start(_launch(model, opening, self._server.key)))
         except BaseException:
@@ -381,23 +370,14 @@ def _launch(model: ComparedCheckpoint, opening: Opening, key: str) -> Launch:
     context = opening.context + _BEYOND
     if geometry:
         context = min(context, geometry.context)
-    memory = backend.kv_cache_bytes
-    if memory is None and backend.gpu_memory_utilization is None and model.installation.cpu and geometry:
-        memory = _SEQUENCES * context * geometry.kv_bytes_per_token(value_bytes(backend))
     port = free_port()
     more = [*backend.extra_args, "--max-logprobs", str(opening.top)]
     words = vllm.arguments(
         model.path,
         backend.model_copy(update={"max_num_seqs": 1, "extra_args": more}),
         max_model_len=context,
-        kv_cache_bytes=memory,
+        kv_cache_bytes=vllm.kv_cache_bytes(backend, model.installation, geometry, context, _SEQUENCES),
         chat_template=None,
         port=port,
     )
-    return Launch(
-        program="vLLM",
-        command=[*vllm.HOST, *model.installation.serve(), *words],
-        address=f"http://127.0.0.1:{port}",
-        env=vllm.environment(key),
-        seconds=backend.start_timeout,
-    )
+    return vllm.launch(model.installation, backend, words, port, key)

@@ -130,6 +130,10 @@ class Computed:
     seconds: float
 
 
+Prompt = tuple[tuple[str, str], ...]
+"""Role and content of each message."""
+
+
 class Distributions(Protocol):
     """A model that is open. `ends`: the tokens that end an answer."""
 
@@ -179,12 +183,11 @@ class Reference(Compared, Protocol):
     @property
     def conditions(self) -> dict[str, object]: ...
 
-    def prompt_tokens(self, prompts: Sequence[Sequence[tuple[str, str]]], log: Path) -> list[tuple[int, ...]]:
-        """As the server tokenizes them that generates."""
-        ...
-
-    def tokenize(self, texts: Sequence[str], log: Path) -> list[Tokenized]:
-        """The tokens of texts, without what begins or ends a document."""
+    def tokens_of(
+        self, prompts: Sequence[Prompt], texts: Sequence[str], log: Path
+    ) -> tuple[list[tuple[int, ...]], list[Tokenized]]:
+        """Of prompts as the server tokenizes them that generates; of texts, without what begins or ends a
+        document."""
         ...
 
     def pieces(self, tokens: Sequence[int], log: Path) -> list[str]:

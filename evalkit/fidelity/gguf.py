@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from evalkit.fidelity.engine import LogProbs, Opening, Options, Tokenized, require_library
+from evalkit.fidelity.engine import LogProbs, Opening, Options, Prompt, Tokenized, require_library
+from evalkit.fidelity.plan import (
+    OTHER_TOKENIZER,
+    check_context,
+    distinct_prompts,
+    other_vocabulary,
+    require_maker,
+    require_one_model,
+    require_run_template,
+)
 from evalkit.run.info import Run
-from evalkit.schema import Message, UserError
-from evalkit.text import mapping, printable
+from evalkit.schema import UserError
+from evalkit.text import mapping
 from evalkit.weights.gguf import GGUFHeader, read_model, sha256_of_model, tokenizer_sha256, vocabulary_sha256
 
 
@@ -48,15 +56,15 @@ class ComparedFile:
         return LogProbs(self.header, options, log)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReferenceFile(ComparedFile):
     """The file that answered, and the Jinja source of the chat template in force (`given`: not its own).
 
     `binary`: the llama-server that renders and tokenizes its prompts; None: the wheel's.
     """
 
-    template: str = ""
-    given: bool = False
+    template: str
+    given: bool
     binary: str | None = None
 
     @property
@@ -67,8 +75,9 @@ class ReferenceFile(ComparedFile):
     def conditions(self) -> dict[str, object]:
         return {"flash_attention": self.flash_attention}
 
-    def prompt_tokens(self, prompts: Sequence[Sequence[tuple[str, str]]], log: Path) -> list[tuple[int, ...]]:
-        """As the server tokenizes them that generates; equal prompts are sent once."""
+    def tokens_of(
+        self, prompts: Sequence[Prompt], texts: Sequence[str], log: Path
+    ) -> tuple[list[tuple[int, ...]], list[Tokenized]]:
         from evalkit.engines import llama_cpp
 
         backend = llama_cpp.Settings(
@@ -95,15 +104,11 @@ class ReferenceFile(ComparedFile):
             binary=llama_cpp.find_binary(self.binary),
             log=log,
         )
-        known = list(dict.fromkeys(tuple(messages) for messages in prompts))
-        chats = [[Message(role, content) for role, content in messages] for messages in known]  # type: ignore[arg-type]
-        tokens = asyncio.run(engine.tokenize(chats)) or []
-        found = {messages: tuple(each) for messages, each in zip(known, tokens, strict=True)}
-        return [found[tuple(messages)] for messages in prompts]
-
-    def tokenize(self, texts: Sequence[str], log: Path) -> list[Tokenized]:
+        known = distinct_prompts(prompts)
+        found = asyncio.run(engine.tokenize(list(known.values()))) or []
+        tokens = dict(zip(known, map(tuple, found), strict=True))
         with self._vocabulary(log) as model:
-            return model.tokenize(texts)
+            return [tokens[prompt] for prompt in prompts], model.tokenize(texts)
 
     def pieces(self, tokens: Sequence[int], log: Path) -> list[str]:
         with self._vocabulary(log) as model:
@@ -142,17 +147,9 @@ def reference_file(run: Run, given: Path | None, binary: str | None = None) -> R
         raise UserError(f"{run.path} is a record, without its file: give reference=FILE.gguf")
     header = read_model(path)
     digest = sha256_of_model(header.parts or (path,))
-    if digest != run.info.engine.weights_sha256:
-        raise UserError(
-            f"{path} is not the file that made {run.path}: sha256 {digest[:12]}, the run has "
-            f"{str(run.info.engine.weights_sha256)[:12]}: give reference=FILE.gguf"
-        )
+    require_maker(run, path, digest, "the file that", "FILE.gguf")
     source = require_template(template or header.chat_template, path.name)
-    wanted = run.info.engine.chat_template_sha256
-    if wanted and hashlib.sha256(source.encode()).hexdigest() != wanted:
-        raise UserError(
-            f"{run.path} used another chat template than {path.name} has: give the run's own folder"
-        )
+    require_run_template(run, source, path.name, ": give the run's own folder")
     recorded = run.info.engine.flash_attention
     return ReferenceFile(
         header,
@@ -180,30 +177,13 @@ def check_file(
     """
     header = read_model(path)
     ours = reference.header
-    if header.architecture != ours.architecture:
-        raise UserError(
-            f"{path.name} is of architecture {printable(header.architecture or 'none')}, the reference "
-            f"{ours.path.name} of {printable(ours.architecture)}: fidelity compares files of one model"
-        )
+    require_one_model(path, ours.path, header.architecture, ours.architecture)
     if vocabulary_sha256(header) != vocabulary_sha256(ours):
-        raise UserError(
-            f"{path.name} has another vocabulary than {ours.path.name}: their tokens cannot be compared"
-        )
+        raise other_vocabulary(path, ours.path)
     check_context(path, header.n_ctx_train, longest, context)
     notes = []
     if tokenizer_sha256(header) != tokenizer_sha256(ours):
-        notes.append("its tokenizer's settings differ: deployed, it may see other prompts")
+        notes.append(OTHER_TOKENIZER)
     if header.chat_template != ours.chat_template:
         notes.append("its chat template differs: deployed, it may see other prompts")
     return header, notes
-
-
-def check_context(path: Path, trained: int | None, longest: int, context: int | None) -> None:
-    """Raises UserError if `longest` tokens are more than the context, or than the model was trained for."""
-    if context is not None and context < longest:
-        raise UserError(f"context={context}: the longest prompt and answer have {longest} tokens")
-    if trained is not None and trained < longest:
-        raise UserError(
-            f"{path.name} was trained for {trained} tokens, the longest prompt and answer have {longest}: "
-            "the context is too small"
-        )

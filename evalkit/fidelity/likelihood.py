@@ -168,9 +168,9 @@ def _cases(
             "yes/no questions have"
         )
     samples = [item.samples[0] for item in some]
-    prompts = reference.prompt_tokens([sample.messages for sample in samples], log)
     texts = list(dict.fromkeys(FORM.format(option) for item in some for option in options_of(item)))
-    tokens = dict(zip(texts, reference.tokenize(texts, log), strict=True))
+    prompts, made_of = reference.tokens_of([sample.messages for sample in samples], texts, log)
+    tokens = dict(zip(texts, made_of, strict=True))
     made = []
     for item, sample, prompt in zip(some, samples, prompts, strict=True):
         name = (item.benchmark, item.id, item.turn, sample.number)

@@ -20,9 +20,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from evalkit.fidelity.engine import CONTEXT_STEP, Forced, Reference
+from evalkit.fidelity.engine import CONTEXT_STEP, Forced, Prompt, Reference
 from evalkit.run.info import Run
-from evalkit.schema import Item, Name, Sample, UserError, rank
+from evalkit.schema import Item, Message, Name, Sample, UserError, rank
 from evalkit.text import named, printable
 
 if TYPE_CHECKING:
@@ -156,8 +156,9 @@ def make_plan(
                 failed += sample.text is None
                 if sample.text is not None:
                     chosen.append(((benchmark, item.id, item.turn, sample.number), item.group, sample))
-    prompts = reference.prompt_tokens([sample.messages for _, _, sample in chosen], log)
-    texts = reference.tokenize([sample.text or "" for _, _, sample in chosen], log)
+    prompts, texts = reference.tokens_of(
+        [sample.messages for _, _, sample in chosen], [sample.text or "" for _, _, sample in chosen], log
+    )
     answers: list[ForcedAnswer] = []
     strange = 0
     for (name, group, sample), prompt, text in zip(chosen, prompts, texts, strict=True):
@@ -199,6 +200,60 @@ def require_same_prompt(run: Run, name: Name, sample: Sample, prompt: Sequence[i
         raise UserError(
             f"{run.path}: the prompt of {name[0]} {named((name[1], name[2]))} has {len(prompt)} tokens, "
             f"the run recorded {sample.prompt_tokens}: another version of llama.cpp renders it otherwise"
+        )
+
+
+def distinct_prompts(prompts: Sequence[Prompt]) -> dict[Prompt, list[Message]]:
+    """Each prompt once, as it is sent to be tokenized."""
+    return {
+        prompt: [Message(role, content) for role, content in prompt]  # type: ignore[arg-type]
+        for prompt in dict.fromkeys(prompts)
+    }
+
+
+def require_maker(run: Run, path: Path, sha256: str, what: str, give: str) -> None:
+    """Raises UserError if the weights at `path` are not those that made the run."""
+    if sha256 != run.info.engine.weights_sha256:
+        raise UserError(
+            f"{path} is not {what} made {run.path}: sha256 {sha256[:12]}, the run has "
+            f"{str(run.info.engine.weights_sha256)[:12]}: give reference={give}"
+        )
+
+
+def require_run_template(run: Run, source: str, name: str, cure: str = "") -> None:
+    """Raises UserError if the chat template `source`, of what is called `name`, is not the run's."""
+    wanted = run.info.engine.chat_template_sha256
+    if wanted and hashlib.sha256(source.encode()).hexdigest() != wanted:
+        raise UserError(f"{run.path} used another chat template than {name} has{cure}")
+
+
+OTHER_TOKENIZER = "its tokenizer's settings differ: deployed, it may see other prompts"
+"""A note on what is compared."""
+
+
+def require_one_model(path: Path, reference: Path, theirs: str | None, ours: str | None) -> None:
+    """Raises UserError if architectures differ."""
+    if theirs != ours:
+        raise UserError(
+            f"{path.name} is of architecture {printable(theirs or 'none')}, the reference "
+            f"{reference.name} of {printable(ours or 'none')}: fidelity compares files of one model"
+        )
+
+
+def other_vocabulary(path: Path, reference: Path) -> UserError:
+    return UserError(
+        f"{path.name} has another vocabulary than {reference.name}: their tokens cannot be compared"
+    )
+
+
+def check_context(path: Path, trained: int | None, longest: int, context: int | None) -> None:
+    """Raises UserError if `longest` tokens are more than the context, or than the model was trained for."""
+    if context is not None and context < longest:
+        raise UserError(f"context={context}: the longest prompt and answer have {longest} tokens")
+    if trained is not None and trained < longest:
+        raise UserError(
+            f"{path.name} was trained for {trained} tokens, the longest prompt and answer have {longest}: "
+            "the context is too small"
         )
 
 
