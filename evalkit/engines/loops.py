@@ -39,6 +39,9 @@ TIMES = 6  # a block is repeated at least
 
 _TIMED = {"timings_per_token": True}
 _COUNTED = {"stream_options": {"include_usage": True}}
+# llama.cpp's server closes the connection after a streamed answer without having said so: what is asked on it
+# in that moment gets no answer (one of thirty questions of `load` did not).
+_CLOSED = {"Connection": "close"}
 
 
 class LoopDetector:
@@ -85,8 +88,8 @@ async def streamed_chat(
     Args:
         heard: called with each piece.
         until_loop: whether a repetition ends it.
-        timed: the server is llama.cpp's, whose tokens and times come with every piece; others count tokens
-            at the end.
+        timed: the server is llama.cpp's, whose tokens and times come with every piece, and which closes the
+            connection after the last one; others count tokens at the end.
     """
     from openai import APIError
 
@@ -100,6 +103,7 @@ async def streamed_chat(
                     stream=True,
                     # Without timings an answer that is ended here would tell neither its tokens nor its time.
                     extra_body={**body, **(_TIMED if timed else _COUNTED)},
+                    extra_headers=_CLOSED if timed else None,
                 )
                 stream = cast("AsyncStream[ChatCompletionChunk]", await asked)
                 async with stream:

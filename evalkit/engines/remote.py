@@ -180,10 +180,11 @@ class Remote:
         replica = next(iter(self._pool.candidates(slot)))
         body = request_body(sampling, self._settings.extra, self._extended, self._service.served.owner)
         model, seconds = self._service.served.model, self._settings.timeout
+        timed = self._service.served.owner == "llamacpp"
         async with self.budget.request(estimated_tokens(messages), sampling.max_tokens) as charge:
             try:
                 found = await streamed_chat(
-                    replica.client, model, messages, body, seconds, heard, until_loop=False, timed=False
+                    replica.client, model, messages, body, seconds, heard, until_loop=False, timed=timed
                 )
             except (Transient, Refused, NoAccess) as error:
                 if not isinstance(error, Transient) or not error.billed:

@@ -160,7 +160,7 @@ async def _level(
     except TimeoutError:
         pass  # what is unfinished is counted as that
     except EngineDied as error:
-        raise EngineUnusable(f"the server ended under {users} users: {error}") from error
+        raise EngineUnusable(f"the server failed under {users} users: {error}") from error
     finally:
         for task in tasks:
             task.cancel()

@@ -198,6 +198,38 @@ def test_a_service_that_counts_at_the_end_may_count_anything(
     assert (found.prompt_tokens, found.cached_tokens, found.completion_tokens) == counted
 
 
+def test_a_server_that_hangs_up_after_an_answer_without_a_word_is_called_anew() -> None:
+    """As llama.cpp's does after a streamed answer: the next question on that connection would get none."""
+
+    def script(handler: Handler) -> None:
+        handler.protocol_version = "HTTP/1.1"
+        handler.send_response(200)
+        handler.send_header("Content-Type", "text/event-stream")
+        handler.send_header("Transfer-Encoding", "chunked")
+        handler.end_headers()
+        choice = {"index": 0, "delta": {"content": "up"}, "finish_reason": "stop"}
+        chunk = {
+            "id": "1",
+            "object": "chat.completion.chunk",
+            "created": 0,
+            "model": "m",
+            "choices": [choice],
+        }
+        event = f"data: {json.dumps(chunk)}\n\ndata: [DONE]\n\n".encode()
+        handler.wfile.write(b"%x\r\n%b\r\n0\r\n\r\n" % (len(event), event))
+        handler.wfile.flush()
+        handler.close_connection = True
+        handler.rfile.readline()  # the next question on this connection, if there is one, and no answer to it
+
+    async def ask(url: str) -> list[str | None]:
+        async with connect(url, "key", 20) as client:
+            body, hello = parameters(GREEDY), [Message("user", "Hello")]
+            return [(await streamed_chat(client, "m", hello, body, 20)).text for _ in range(3)]
+
+    with server(script) as url:
+        assert asyncio.run(ask(url)) == ["up"] * 3
+
+
 def timings(number: int) -> dict[str, float]:
     return {"prompt_n": 7, "cache_n": 5, "prompt_ms": 500, "predicted_n": number, "predicted_ms": 10 * number}
 

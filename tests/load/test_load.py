@@ -114,7 +114,7 @@ def test_time_ends_a_level_and_what_is_under_way_is_said() -> None:
 def test_a_server_that_ends_leaves_the_levels_before() -> None:
     found: list[Level] = []
     engine = Streaming({"q4": "dies"})
-    with pytest.raises(EngineUnusable, match="ended under 2 users: killed"):
+    with pytest.raises(EngineUnusable, match="failed under 2 users: killed"):
         asyncio.run(measure(engine, questions(12), [1, 2], LONG, found.append))
     assert [each.users for each in found] == [1]
     assert engine.stopped
