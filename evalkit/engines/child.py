@@ -214,7 +214,7 @@ class ChildEngine(ABC):
     """
 
     slots: int
-    _is_timed = True  # the server tells tokens and times with every piece of an answer, as llama.cpp's does
+    _is_llama_cpp = True  # what it does with an answer that is streamed: see `streamed_chat`
 
     def __init__(self, server: ChildServer, slots: int) -> None:
         self.slots = slots
@@ -262,10 +262,16 @@ class ChildEngine(ABC):
         started = time.monotonic()
         try:
             if sampling.stop_loops or heard is not None:
-                ends, seconds = sampling.stop_loops, self._server.timeout
-                timed = self._is_timed
                 return await streamed_chat(
-                    client, SERVED_NAME, messages, body, seconds, heard, until_loop=ends, timed=timed
+                    client,
+                    SERVED_NAME,
+                    messages,
+                    body,
+                    self._server.timeout,
+                    heard,
+                    until_loop=sampling.stop_loops,
+                    timed=self._is_llama_cpp,
+                    hangs_up=self._is_llama_cpp,
                 )
             completion, _ = await chat(client, SERVED_NAME, messages, body, self._server.timeout)
         except Transient as error:

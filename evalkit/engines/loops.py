@@ -79,6 +79,7 @@ async def streamed_chat(
     *,
     until_loop: bool = True,
     timed: bool = True,
+    hangs_up: bool = True,
 ) -> Completion:
     """One answer, streamed, and ended where it is a proven repetition.
 
@@ -86,10 +87,11 @@ async def streamed_chat(
     `evalkit.engines.client.chat`.
 
     Args:
-        heard: called with each piece.
+        heard: called with each piece, also of reasoning that is no part of the text.
         until_loop: whether a repetition ends it.
-        timed: the server is llama.cpp's, whose tokens and times come with every piece, and which closes the
-            connection after the last one; others count tokens at the end.
+        timed: the server is a llama.cpp of ours, whose tokens and times come with every piece; others count
+            tokens at the end.
+        hangs_up: the server is llama.cpp's, ours or not, which closes the connection after the last piece.
     """
     from openai import APIError
 
@@ -103,7 +105,7 @@ async def streamed_chat(
                     stream=True,
                     # Without timings an answer that is ended here would tell neither its tokens nor its time.
                     extra_body={**body, **(_TIMED if timed else _COUNTED)},
-                    extra_headers=_CLOSED if timed else None,
+                    extra_headers=_CLOSED if hangs_up else None,
                 )
                 stream = cast("AsyncStream[ChatCompletionChunk]", await asked)
                 async with stream:
@@ -135,12 +137,13 @@ async def _read(
         if not chunk.choices:
             continue
         finish = chunk.choices[0].finish_reason or finish
-        piece = chunk.choices[0].delta.content
+        delta = chunk.choices[0].delta
+        piece, extra = delta.content, delta.model_extra or {}
+        if heard is not None and (piece or extra.get("reasoning_content") or extra.get("reasoning")):
+            heard(timings)  # reasoning in a field of its own is waited for, and counted, like the answer
         if not piece:
             continue
         pieces.append(piece)
-        if heard is not None:
-            heard(timings)
         if detector is not None and detector.add(piece):
             finish = LOOP
             break  # closing the stream ends the work on the server

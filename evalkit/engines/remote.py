@@ -180,11 +180,19 @@ class Remote:
         replica = next(iter(self._pool.candidates(slot)))
         body = request_body(sampling, self._settings.extra, self._extended, self._service.served.owner)
         model, seconds = self._service.served.model, self._settings.timeout
-        timed = self._service.served.owner == "llamacpp"
+        hangs_up = self._service.served.owner == _LLAMA_CPP
         async with self.budget.request(estimated_tokens(messages), sampling.max_tokens) as charge:
             try:
                 found = await streamed_chat(
-                    replica.client, model, messages, body, seconds, heard, until_loop=False, timed=timed
+                    replica.client,
+                    model,
+                    messages,
+                    body,
+                    seconds,
+                    heard,
+                    until_loop=False,
+                    timed=False,
+                    hangs_up=hangs_up,
                 )
             except (Transient, Refused, NoAccess) as error:
                 if not isinstance(error, Transient) or not error.billed:
@@ -281,7 +289,8 @@ def _opened(model: ModelSettings, settings: Settings) -> tuple[Budget, Service, 
     return budget, service, key
 
 
-_EXTENDED_OWNERS = ("vllm", "sglang", "llamacpp")
+_LLAMA_CPP = "llamacpp"
+_EXTENDED_OWNERS = ("vllm", "sglang", _LLAMA_CPP)
 _BYTES_PER_TOKEN = 3  # Chinese takes about that, English more: so the estimate is rather too large
 _TOKENS_PER_MESSAGE = 8
 
@@ -319,7 +328,7 @@ def request_body(
     if extended:
         known = owner in _EXTENDED_OWNERS
         body |= {"top_k": -1, "min_p": 0.0, "repetition_penalty": 1.0, **wanted} if known else wanted
-    if extended and owner == "llamacpp":
+    if extended and owner == _LLAMA_CPP:
         body["repeat_penalty"] = body.pop("repetition_penalty")
     merged = {**body, **extra}
     return {name: value for name, value in merged.items() if value is not None}

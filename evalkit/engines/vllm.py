@@ -81,7 +81,7 @@ class Vllm(ChildEngine):
         log: where the server's output goes.
     """
 
-    _is_timed = False
+    _is_llama_cpp = False
 
     def __init__(
         self,

@@ -230,6 +230,35 @@ def test_a_server_that_hangs_up_after_an_answer_without_a_word_is_called_anew() 
         assert asyncio.run(ask(url)) == ["up"] * 3
 
 
+def test_reasoning_in_a_field_of_its_own_is_heard_and_is_no_text() -> None:
+    """The first token of a service that streams so is that of its reasoning."""
+
+    def script(handler: Handler) -> None:
+        handler.begin()
+        kind = "chat.completion.chunk"
+        for delta in (
+            {"role": "assistant"},
+            {"reasoning_content": "So"},
+            {"reasoning": "4"},
+            {"content": "4"},
+        ):
+            choice = {"index": 0, "delta": delta, "finish_reason": None}
+            chunk = {"id": "1", "object": kind, "created": 0, "model": "m", "choices": [choice]}
+            handler.wfile.write(f"data: {json.dumps(chunk)}\n\n".encode())
+        handler.piece(None, "stop")
+        handler.wfile.write(b"data: [DONE]\n\n")
+
+    async def ask(url: str) -> Completion:
+        async with connect(url, "key", 20) as client:
+            hello = [Message("user", "Hello")]
+            return await streamed_chat(client, "m", hello, parameters(GREEDY), 20, heard.append)
+
+    heard = list[Any]()
+    with server(script) as url:
+        assert asyncio.run(ask(url)).text == "4"
+    assert len(heard) == 3
+
+
 def timings(number: int) -> dict[str, float]:
     return {"prompt_n": 7, "cache_n": 5, "prompt_ms": 500, "predicted_n": number, "predicted_ms": 10 * number}
 
