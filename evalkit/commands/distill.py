@@ -31,7 +31,8 @@ verdict is kept with its reason. Duplicates and evaluation items are taken out b
 With RUN_DIR: of finished runs of any engine, also of outputs made elsewhere (`evalkit import`, then
 `evalkit run OUT.jsonl`); several runs are several teachers or sources. With a model: asks it first, as
 `evalkit run` does with the same settings, under protocol=distill (DeepSeek-R1's own: temperature 0.6, no
-system prompt); ended at any moment, the same command goes on.
+system prompt); ended at any moment, the same command goes on. Where none of the first 20 answers has its
+reasoning between <think> and </think>, no more are asked for: no set could be made of them.
 
   out=DIR                  the data set's folder: README.md, manifest.json, and for each format Parquet files
   judge=local|endpoint     see `evalkit judge run --help`; judge.reasoning=criteria (default) or holistic.
@@ -70,7 +71,7 @@ def main(arguments: Sequence[str]) -> int:
     from rich.console import Console
 
     from evalkit.config.options import everything, read_arguments
-    from evalkit.distill.pipeline import distill, prepared
+    from evalkit.distill.pipeline import ReasoningWatch, distill, prepared
     from evalkit.run.runner import execute
     from evalkit.schema import EngineUnusable
     from evalkit.text import output_console, show_markdown, write_json
@@ -90,7 +91,7 @@ def main(arguments: Sequence[str]) -> int:
         settings = _run_settings(asked, rest)
         ready = prepared([settings], options)  # what is wrong with the request shows before hours of work
         try:
-            runs = [execute(settings, messages)]
+            runs = [execute(settings, messages, watch=ReasoningWatch())]
         except EngineUnusable as error:
             kept = "finished answers are kept, the same command goes on"
             messages.print(f"evalkit: {error}; {kept}", markup=False, soft_wrap=True, highlight=False)

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from evalkit.config.judge import JudgeSettings
 from evalkit.config.settings import RunSettings
-from evalkit.distill.answers import Check, TeacherAnswer, reasoning_state, teacher_answers
+from evalkit.distill.answers import OPEN, Check, TeacherAnswer, reasoning_state, teacher_answers
 from evalkit.distill.card import dataset_card
 from evalkit.distill.contamination import (
     FIVE,
@@ -43,13 +43,15 @@ from evalkit.judge.stage import judge_run
 from evalkit.overlap.index import EvaluatedExample
 from evalkit.run.folder import Finished
 from evalkit.run.judgements import Ledger, read_ledger
+from evalkit.run.schedule import Group
 from evalkit.run.scoring import ScoredAnswer, output_of
-from evalkit.schema import UserError
+from evalkit.schema import Answer, UserError
 from evalkit.scoring import get_rule
 from evalkit.text import printable
 from evalkit.version import __version__
 
 README = "README.md"
+_FIRST = 20  # answers, after which a teacher that has not reasoned once is not asked on
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +143,27 @@ def distill(
     )
     _require_questions(questions)
     return _write(judged, questions, ready, options)
+
+
+class ReasoningWatch:
+    """Who asks no more of a teacher that has not written its reasoning once (`evalkit.run.schedule.Watch`).
+
+    No set can be made of such answers, and `distill` says so of the few that there are.
+    """
+
+    def __init__(self) -> None:
+        self._answers = 0
+        self._reasons = False
+
+    def ordered(self, groups: Sequence[Group]) -> list[Group]:
+        return list(groups)
+
+    def wants(self, group: Group) -> bool:  # noqa: ARG002 - all or none
+        return self._reasons or self._answers < _FIRST
+
+    def seen(self, answer: Answer) -> None:
+        self._answers += answer.text is not None
+        self._reasons = self._reasons or OPEN in (answer.text or "")
 
 
 def _where(run: RunSettings, options: Options) -> tuple[str, str | None]:

@@ -9,7 +9,7 @@ import pytest
 
 from evalkit.distill.manifest import read_manifest
 from evalkit.schema import Example
-from tests.backends.scripted_server import ScriptedServer
+from tests.backends.scripted_server import Reply, Request, ScriptedServer
 from tests.compare.helpers import examples
 from tests.distill.helpers import (
     APART,
@@ -322,6 +322,27 @@ def test_a_model_is_asked_first_under_its_own_protocol(
     assert distill(*words) == 0
     [teacher] = read_manifest(tmp_path / "set").teachers
     assert (teacher.temperature, teacher.system, teacher.recorded) == (0.6, None, True)
+
+
+@pytest.mark.parametrize(("reasons_once", "asked"), [(False, 20), (True, 52)])
+def test_a_teacher_that_never_reasons_is_not_asked_for_everything(
+    reasons_once: bool,
+    asked: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def teacher(request: Request) -> Reply:
+        return Reply("<think>So.</think>5" if reasons_once and request.number == 12 else "5")
+
+    monkeypatch.chdir(tmp_path)
+    with ScriptedServer(teacher) as server:
+        words = [server.url, "benchmark=finqa,tfns,convfinqa", "data=sample", "backend.slots=2"]
+        code = distill(*words, "unjudged=true", APART, f"out={tmp_path / 'set'}")
+        assert asked <= len(server.requests) <= min(asked + 10, 52)  # the pages under way are ended
+        if not reasons_once:
+            assert code == 2
+            assert f"none of {len(server.requests)} answers has its reasoning" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
