@@ -61,8 +61,7 @@ unit: $(WITH_TOOLS) ## pytest: files side by side, then the real command line on
 	$(BIN)/python -m pytest tests/e2e/test_run.py
 
 e2e: $(WITH_TOOLS) ## pytest: everything else that runs the command line on a real model, for minutes
-	$(BIN)/python -m pytest -n 2 --dist worksteal tests/e2e/test_docs.py
-	$(BIN)/python -m pytest tests/e2e --ignore tests/e2e/test_run.py --ignore tests/e2e/test_docs.py
+	$(BIN)/python -m pytest -n 2 --dist worksteal --durations 15 tests/e2e --ignore tests/e2e/test_run.py
 
 leaderboard: $(WITH_TOOLS) ## Whether everything under results/ is what its records give
 	$(BIN)/python -m evalkit leaderboard local=false --check
