@@ -96,6 +96,9 @@ def test_commands_that_can_run_here_run(
     shutil.copy(
         ROOT / "tests" / "importers" / "logs" / "lm_eval_0.4.13_finqa.jsonl", tmp_path / "SAMPLES.jsonl"
     )
+    module = "bench" if words[0] == "bench" else "evalkit"
+    if module == "bench":
+        words = words[1:]
     if words[0] == "judge":
         words = [word for word in words if not word.startswith("n=")]
         words += ["judge.canaries=1"] if words[1] == "run" else ["n=1"]
@@ -107,16 +110,13 @@ def test_commands_that_can_run_here_run(
         words = [word for word in words if not word.startswith("judge")] + [APART, "unjudged=true"]
     if words[0] == "statistics":
         words += ["repeats=100"]
-    if words[0] in ("fidelity", "loglikelihood", "perplexity"):
+    if module == "evalkit" and words[0] in ("fidelity", "loglikelihood", "perplexity"):
         if not QUANTIZER:
             pytest.skip("needs llama.cpp's library: pip install 'evalkit[quantize]'")
         few = ["limit=1", "benchmark=[tfns]"]
         words += ["chunks=1", "context=32"] if words[0] == "perplexity" else few
     if words[0] == "overlap":
         words += ["data=sample"]
-    module = "bench" if words[0] == "bench" else "evalkit"
-    if module == "bench":
-        words = words[1:]
     if words[0] == "noise":
         words = [word for word in words if "slots" not in word]
         words += ["slots=1", "limit=1", "protocol.max_tokens=2"]
