@@ -289,8 +289,7 @@ def _choice(answer: object) -> Mapping[str, Any]:
 
 def _texts(message: Mapping[str, Any]) -> tuple[str, str]:
     """Reasoning and text of a message; raises BrokenAnswer if they are nothing that could be read."""
-    content, thinking = message.get("content"), message.get("reasoning_content") or message.get("reasoning")
-    reasoning = thinking if isinstance(thinking, str) else ""
+    content, reasoning = message.get("content"), own_reasoning(message)
     if isinstance(content, list):
         inner, content = _parts(content)
         reasoning = reasoning or inner
@@ -298,6 +297,12 @@ def _texts(message: Mapping[str, Any]) -> tuple[str, str]:
         raise BrokenAnswer("a message that is not text")
     refusal = message.get("refusal")
     return reasoning, content or (refusal if isinstance(refusal, str) else "")
+
+
+def own_reasoning(message: Mapping[str, Any]) -> str:
+    """What a message, or a piece of one that is streamed, has of reasoning in a field of its own."""
+    said = message.get("reasoning_content") or message.get("reasoning")
+    return said if isinstance(said, str) else ""
 
 
 def _parts(content: Sequence[object]) -> tuple[str, str]:

@@ -23,6 +23,7 @@ from evalkit.engines.client import (
     Transient,
     as_json,
     one_line,
+    own_reasoning,
     request_failures,
     too_long,
     with_usage,
@@ -138,8 +139,8 @@ async def _read(
             continue
         finish = chunk.choices[0].finish_reason or finish
         delta = chunk.choices[0].delta
-        piece, extra = delta.content, delta.model_extra or {}
-        if heard is not None and (piece or extra.get("reasoning_content") or extra.get("reasoning")):
+        piece = delta.content
+        if heard is not None and (piece or own_reasoning(delta.model_extra or {})):
             heard(timings)  # reasoning in a field of its own is waited for, and counted, like the answer
         if not piece:
             continue

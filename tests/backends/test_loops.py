@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from evalkit.config.settings import run_settings
+from evalkit.engines import Heard
 from evalkit.engines.client import Refused, Transient, connect, parameters
 from evalkit.engines.loops import BLOCK, LoopDetector, loop_end, streamed_chat
 from evalkit.run.folder import run_id
@@ -115,6 +116,14 @@ def test_both_ends_count_as_cut_off() -> None:
 
 
 Script = Callable[["Handler"], None]
+DONE = b"data: [DONE]\n\n"
+
+
+def event(delta: dict[str, str] | None, finish: str | None = None, **more: object) -> bytes:
+    """One chunk of an answer; without a delta it has no choice."""
+    choices = [] if delta is None else [{"index": 0, "delta": delta, "finish_reason": finish}]
+    head = {"id": "1", "object": "chat.completion.chunk", "created": 0, "model": "m"}
+    return f"data: {json.dumps({**head, 'choices': choices, **more})}\n\n".encode()
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -137,17 +146,8 @@ class Handler(BaseHTTPRequestHandler):
     def piece(
         self, text: str | None, finish: str | None = None, *, took: dict[str, float] | None = None
     ) -> None:
-        choice = {"index": 0, "delta": {"content": text} if text else {}, "finish_reason": finish}
-        chunk = {
-            "id": "1",
-            "object": "chat.completion.chunk",
-            "created": 0,
-            "model": "m",
-            "choices": [choice],
-        }
-        if took:
-            chunk["timings"] = took
-        self.wfile.write(f"data: {json.dumps(chunk)}\n\n".encode())
+        more = {"timings": took} if took else {}
+        self.wfile.write(event({"content": text} if text else {}, finish, **more))
         self.wfile.flush()
         type(self).sent += 1
 
@@ -167,11 +167,11 @@ def server(script: Script) -> Iterator[str]:
     running.server_close()
 
 
-def asked(url: str, timeout: float = 20) -> Completion:
+def asked(url: str, timeout: float = 20, heard: Heard | None = None) -> Completion:
     async def ask() -> Completion:
         async with connect(url, "key", 20) as client:
             body = {**parameters(GREEDY), "id_slot": 3}
-            return await streamed_chat(client, "m", [Message("user", "Hello")], body, timeout)
+            return await streamed_chat(client, "m", [Message("user", "Hello")], body, timeout, heard)
 
     return asyncio.run(ask())
 
@@ -190,8 +190,7 @@ def test_a_service_that_counts_at_the_end_may_count_anything(
     def script(handler: Handler) -> None:
         handler.begin()
         handler.piece("up 4", "stop")
-        chunk = {"id": "1", "object": "chat.completion.chunk", "created": 0, "model": "m", "choices": []}
-        handler.wfile.write(f"data: {json.dumps({**chunk, 'usage': usage})}\n\ndata: [DONE]\n\n".encode())
+        handler.wfile.write(event(None, usage=usage) + DONE)
 
     with server(script) as url:
         found = asked(url)
@@ -207,16 +206,8 @@ def test_a_server_that_hangs_up_after_an_answer_without_a_word_is_called_anew() 
         handler.send_header("Content-Type", "text/event-stream")
         handler.send_header("Transfer-Encoding", "chunked")
         handler.end_headers()
-        choice = {"index": 0, "delta": {"content": "up"}, "finish_reason": "stop"}
-        chunk = {
-            "id": "1",
-            "object": "chat.completion.chunk",
-            "created": 0,
-            "model": "m",
-            "choices": [choice],
-        }
-        event = f"data: {json.dumps(chunk)}\n\ndata: [DONE]\n\n".encode()
-        handler.wfile.write(b"%x\r\n%b\r\n0\r\n\r\n" % (len(event), event))
+        answer = event({"content": "up"}, "stop") + DONE
+        handler.wfile.write(b"%x\r\n%b\r\n0\r\n\r\n" % (len(answer), answer))
         handler.wfile.flush()
         handler.close_connection = True
         handler.rfile.readline()  # the next question on this connection, if there is one, and no answer to it
@@ -235,27 +226,14 @@ def test_reasoning_in_a_field_of_its_own_is_heard_and_is_no_text() -> None:
 
     def script(handler: Handler) -> None:
         handler.begin()
-        kind = "chat.completion.chunk"
-        for delta in (
-            {"role": "assistant"},
-            {"reasoning_content": "So"},
-            {"reasoning": "4"},
-            {"content": "4"},
-        ):
-            choice = {"index": 0, "delta": delta, "finish_reason": None}
-            chunk = {"id": "1", "object": kind, "created": 0, "model": "m", "choices": [choice]}
-            handler.wfile.write(f"data: {json.dumps(chunk)}\n\n".encode())
+        said = {"role": "assistant"}, {"reasoning_content": "So"}, {"reasoning": "4"}, {"content": "4"}
+        handler.wfile.write(b"".join(map(event, said)))
         handler.piece(None, "stop")
-        handler.wfile.write(b"data: [DONE]\n\n")
-
-    async def ask(url: str) -> Completion:
-        async with connect(url, "key", 20) as client:
-            hello = [Message("user", "Hello")]
-            return await streamed_chat(client, "m", hello, parameters(GREEDY), 20, heard.append)
+        handler.wfile.write(DONE)
 
     heard = list[Any]()
     with server(script) as url:
-        assert asyncio.run(ask(url)).text == "4"
+        assert asked(url, heard=heard.append).text == "4"
     assert len(heard) == 3
 
 
@@ -269,7 +247,7 @@ def test_an_answer_that_ends_is_whole() -> None:
         for number, text in enumerate(("<think>", "é", "\ud800 4"), 1):
             handler.piece(text, took=timings(number))
         handler.piece(None, "stop", took=timings(4))
-        handler.wfile.write(b"data: [DONE]\n\n")
+        handler.wfile.write(DONE)
 
     with server(script) as url:
         found = asked(url)
