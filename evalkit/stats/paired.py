@@ -308,14 +308,17 @@ def holm(p_values: Sequence[float | None]) -> list[float | None]:
 
     Whatever the tests' dependence, as where all members share one reference. A test that could not be made
     (None) stays None and does not count.
-    """
-    from statsmodels.stats.multitest import multipletests
 
-    known = [p for p in p_values if p is not None]
-    if not known:
-        return [None for _ in p_values]
-    adjusted = iter(multipletests(known, method="holm")[1].tolist())
-    return [None if p is None else next(adjusted) for p in p_values]
+    statsmodels' `multipletests` gives the same, and collects garbage at every call: a third of a second, in
+    which a sweep that looks after each page asks nothing.
+    """
+    places = sorted((p, place) for place, p in enumerate(p_values) if p is not None)
+    adjusted: list[float | None] = [None for _ in p_values]
+    largest = 0.0
+    for rank, (p, place) in enumerate(places):
+        largest = max(largest, min(1.0, (len(places) - rank) * p))
+        adjusted[place] = largest
+    return adjusted
 
 
 def mcnemar_exact(right_to_wrong: int, wrong_to_right: int) -> float:

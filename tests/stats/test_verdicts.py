@@ -6,6 +6,7 @@ import random
 from dataclasses import astuple
 
 import pytest
+from statsmodels.stats.multitest import multipletests
 
 from evalkit.schema import Estimate, Verdict
 from evalkit.stats.intervals import average_estimate, quantile
@@ -72,6 +73,13 @@ def test_holm() -> None:
     assert holm([0.03, None, 0.01, 0.9, 0.02]) == pytest.approx([0.06, None, 0.04, 0.9, 0.06])
     assert holm([None]) == [None]
     assert holm([]) == []
+
+
+@pytest.mark.parametrize("count", [1, 2, 7, 40])
+def test_holm_is_that_of_statsmodels(count: int) -> None:
+    drawn = random.Random(count)
+    p_values = [drawn.choice((0.0, 0.01, 1.0, drawn.random() ** 3)) for _ in range(count)]
+    assert holm(p_values) == pytest.approx(multipletests(p_values, method="holm")[1].tolist())
 
 
 def test_required_items() -> None:
