@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from evalkit.fidelity.perplexity import Perplexity
 
 HELP = """
@@ -44,7 +47,6 @@ _LARGEST_CONTEXT = 1 << 20
 
 
 def main(arguments: Sequence[str]) -> int:
-    import tempfile
     from dataclasses import asdict
     from pathlib import Path
 
@@ -73,9 +75,7 @@ def main(arguments: Sequence[str]) -> int:
     for file in [*files, *([reference] if reference else [])]:
         read_model(file)
     as_json, figures = given.truth("json"), {}
-    # A log that tells why a file failed must outlive the command.
-    log = Path(tempfile.gettempdir()) / "evalkit-perplexity.log"
-    with ends_are_said(resumable=False):
+    with ends_are_said(resumable=False), _log() as log:
         known = reference_rows(reference, text, log, how) if reference else None
         for file in files:
             figures[file.name] = perplexity(file, text, log, how, known)
@@ -88,6 +88,28 @@ def main(arguments: Sequence[str]) -> int:
         header += ["KL, nats per token", "±", "Same likeliest token, %"]
     show_table(output_console(), "", header, rows)
     return 0
+
+
+@contextmanager
+def _log() -> Iterator[Path]:
+    """llama.cpp's output, in a file that outlives the command only where it tells why a file failed."""
+    import os
+    import tempfile
+    from pathlib import Path
+
+    from evalkit.schema import EngineUnusable
+
+    handle, name = tempfile.mkstemp(prefix="evalkit-perplexity-", suffix=".log")
+    os.close(handle)
+    told = False
+    try:
+        yield Path(name)
+    except EngineUnusable:
+        told = True
+        raise
+    finally:
+        if not told:
+            Path(name).unlink()
 
 
 def _cells(found: Perplexity) -> list[str]:

@@ -304,8 +304,14 @@ def test_runs_that_are_no_reference(
 
 
 def test_perplexity_is_that_of_llama_cpps_own_method(
-    tmp_path: Path, small: Path, coarser: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    small: Path,
+    coarser: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    (logs := tmp_path / "logs").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(logs))
     text = tmp_path / "text.txt"
     text.write_text("Net sales rose 4.2% to $1,234 million, driven by price. " * 12, encoding="utf-8")
     assert main(["perplexity", str(small), f"text={text}", "context=64", "chunks=3", "threads=1"]) == 0
@@ -337,6 +343,7 @@ def test_perplexity_is_that_of_llama_cpps_own_method(
     short.write_text("few words")
     assert main(["perplexity", str(small), f"text={short}"]) == 2
     assert "two chunks of 512" in capsys.readouterr().err
+    assert not [*logs.glob("evalkit-perplexity-*")]
 
 
 def test_options_by_log_likelihood_are_those_of_a_slow_formula(
