@@ -111,11 +111,11 @@ def _own(files: Sequence[str], context: int, slots: int, memory: int) -> Iterato
 
 def _known(context: int, slots: int, memory: int) -> Iterator[Candidate]:
     """The models with a config that says what their files take."""
+    from evalkit.commands.models import WAYS
     from evalkit.config.overrides import own_names
-    from evalkit.config.settings import run_settings
+    from evalkit.config.settings import model_runs
 
-    for name in own_names("model"):
-        settings = run_settings([f"+model={name}", "data=sample", "model.path=FILE"])
+    for settings in model_runs(name for name in own_names("model") if name not in WAYS).values():
         found = _of_config(settings, context, slots, memory)
         if found is not None:
             yield found

@@ -20,7 +20,7 @@ for eight requests of 8,192 tokens at a time, and GPUs that have it.
 """
 
 # Whatever the user gives: no model of ours, but a way to run one.
-_WAYS = {
+WAYS = {
     "gguf": (
         "evalkit run FILE.gguf",
         "a GGUF file of yours, also hf:OWNER/REPO/FILE and https://.../FILE.gguf",
@@ -37,7 +37,7 @@ def main(arguments: Sequence[str]) -> int:
     from evalkit.config.extensions import listed
     from evalkit.config.options import read_arguments
     from evalkit.config.overrides import own_names
-    from evalkit.config.settings import run_settings
+    from evalkit.config.settings import model_runs
     from evalkit.schema import UserError
     from evalkit.text import output_console, printable, show_names, write_json
 
@@ -45,11 +45,7 @@ def main(arguments: Sequence[str]) -> int:
     if given.places:
         raise UserError(f"models takes no arguments but json=true, got {printable(given.places[0])!r}")
     as_json = given.truth("json")
-    found = {
-        name: run_settings([f"+model={name}", "data=sample"])
-        for name in own_names("model")
-        if name not in _WAYS
-    }
+    found = model_runs(name for name in own_names("model") if name not in WAYS)
     if as_json:
         write_json([_line(name, run) for name, run in found.items()])
         return 0
@@ -61,7 +57,7 @@ def main(arguments: Sequence[str]) -> int:
     if added := listed("model"):
         show_names(console, "From your folders and packages", ("name", "title", "from"), added)
         console.print()
-    ways = [(name, *what) for name, what in _WAYS.items()]
+    ways = [(name, *what) for name, what in WAYS.items()]
     show_names(console, "Anything else", ("name", "command", "what"), ways)
     console.print()
     closed = [(name, run.model.title) for name, run in found.items() if run.model.published_only]

@@ -8,6 +8,8 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
+from evalkit.commands.models import WAYS
+from evalkit.config.settings import model_runs, run_settings
 from evalkit.files import CONFIGS, PUBLISHED
 
 NAMES = sorted(file.stem for file in (CONFIGS / "model").glob("*.yaml"))
@@ -43,6 +45,11 @@ def test_composes_with_the_common_keys(name: str) -> None:
     assert model["size_source"] in (
         {None} if model["size_bytes"] is None else {"published", "computed", "measured", "card"}
     )
+
+
+def test_all_at_once_are_what_each_is_alone() -> None:
+    named = [name for name in NAMES if name not in WAYS]
+    assert model_runs(named) == {name: run_settings([f"model={name}", "data=sample"]) for name in named}
 
 
 def test_backends() -> None:

@@ -5,15 +5,15 @@ from typing import Any
 import pytest
 
 from evalkit.config.overrides import compose, names, to_dict
-from evalkit.config.settings import run_settings
+from evalkit.config.settings import model_runs
 from evalkit.schema import UserError
 from evalkit.weights.quantize import Recipe, chosen, recipes
 
 
 def test_the_fin_r1_ladder_is_what_the_model_configs_claim(card: dict[str, Recipe]) -> None:
     claimed = {}
-    for name in names("model"):
-        model = run_settings([f"+model={name}", "data=sample", "model.path=FILE"]).model
+    for name, run in model_runs(name for name in names("model") if name.startswith("fin-r1-")).items():
+        model = run.model
         if model.source and model.source.hf == "Mungert/Fin-R1-GGUF":
             assert isinstance(model.recipe, dict)
             claimed[name.removeprefix("fin-r1-")] = model.recipe
