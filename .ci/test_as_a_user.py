@@ -8,12 +8,14 @@ import re
 import subprocess
 import sys
 import venv
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 from evalkit.config.settings import run_settings
+from evalkit.files import cache_dir
 from evalkit.weights.fetch import resolve_weights
 from tests.session import STEPS, record
 
@@ -22,16 +24,23 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 DATA = os.environ.get("EVALKIT_DATA_DIR")
 
 
-def shell(*command: str, cwd: Path) -> str:
+def shell(*command: str, cwd: Path, env: Mapping[str, str] | None = None) -> str:
     done = subprocess.run(
-        command, cwd=cwd, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=1200, check=False
+        command,
+        cwd=cwd,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=1200,
+        check=False,
+        env={**os.environ, **(env or {})},
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
 
-def evalkit(*arguments: str, cwd: Path) -> str:
-    return shell(sys.executable, "-m", "evalkit", *arguments, cwd=cwd)
+def evalkit(*arguments: str, cwd: Path, env: Mapping[str, str] | None = None) -> str:
+    return shell(sys.executable, "-m", "evalkit", *arguments, cwd=cwd, env=env)
 
 
 def test_make_run_ends_with_the_table_of_a_real_model() -> None:
@@ -107,10 +116,15 @@ def test_the_bench_command_prints_its_ratios(tmp_path: Path) -> None:
 
 
 def test_a_ladder_is_built_swept_and_recommended_from(tmp_path: Path) -> None:
+    # Other tests build ladders at the same time.
+    (cache := tmp_path / "cache").mkdir()
+    (fetched := cache_dir() / "pypi").mkdir(parents=True, exist_ok=True)
+    (cache / "pypi").symlink_to(fetched)
     shown = evalkit(
         *("sweep", "+sweep=smollm2-ladder", "data=sample", "benchmark=[ant_finance,tfns]", "limit=3"),
         *("sweep.recipes=[iq3_xs,q4_0,q8_0]", "protocol.max_tokens=16", "sweep.delete_weights=true"),
         cwd=tmp_path,
+        env={"EVALKIT_CACHE": str(cache)},
     )
     assert "the reference" in shown
     (sweep,) = tmp_path.glob("results/sweeps/smollm2-ladder/*/sweep.json")
@@ -120,7 +134,8 @@ def test_a_ladder_is_built_swept_and_recommended_from(tmp_path: Path) -> None:
     for member in record["members"]:
         predicted = sum(member["cost"]["predicted"].values())
         assert predicted == pytest.approx(member["cost"]["peak_memory_bytes"], rel=0.05), member["name"]
-    assert not list(Path.home().glob(".cache/evalkit/ladders/*/*.gguf")), "the built files were to be removed"
+    assert (cache / "ladders").is_dir()
+    assert not list(cache.glob("ladders/*/*.gguf")), "the built files were to be removed"
     report = sweep.with_name("report.md").read_text()
     assert "quantized already" in report or "requantized" in report
     advice = evalkit("recommend", "memory=2GiB", cwd=tmp_path)

@@ -14,6 +14,9 @@ import pytest
 
 from evalkit.config.settings import run_settings
 from evalkit.weights.fetch import resolve_weights
+from tests.cores import own_core
+
+__all__ = ["own_core"]
 
 MODEL = "+model=smollm2-135m"
 
@@ -68,15 +71,6 @@ def small_run(run_dir: Path, *more: str) -> Sequence[str]:
         f"run_dir={run_dir}",
         *more,
     ]
-
-
-@pytest.fixture(scope="session", autouse=True)
-def own_core() -> None:
-    """Of several test processes each has a core of its own: engines that share one spin while they wait."""
-    worker = os.environ.get("PYTEST_XDIST_WORKER", "").removeprefix("gw")
-    if worker and hasattr(os, "sched_setaffinity"):
-        cores = sorted(os.sched_getaffinity(0))
-        os.sched_setaffinity(0, {cores[int(worker) % len(cores)]})
 
 
 @pytest.fixture(scope="session", autouse=True)

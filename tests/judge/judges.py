@@ -6,6 +6,7 @@ import json
 import random
 import re
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -95,10 +96,11 @@ def _squeezed(text: str) -> str:
 BENCHMARKS = "benchmark=[finqa,tfns,finance_instruct]"
 
 
-def examples(benchmarks: str = BENCHMARKS) -> list[Example]:
+@cache
+def examples(benchmarks: str = BENCHMARKS) -> Sequence[Example]:
     """The bundled examples."""
     config = run_settings(["+model=replay", "model.path=none", "data=sample", benchmarks])
-    return [example for loaded in load_data(config).values() for example in loaded.examples]
+    return tuple(example for loaded in load_data(config).values() for example in loaded.examples)
 
 
 def outputs(path: Path, said: Callable[[Example, int], str]) -> Path:
