@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from evalkit.config.extensions import config_home, config_names
@@ -13,6 +15,8 @@ from evalkit.schema import UserError, nearest
 from evalkit.text import printable
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from omegaconf import DictConfig, ListConfig
 
 
@@ -186,19 +190,30 @@ def check_choices(overrides: Sequence[str]) -> None:
 
 def _compose(overrides: Sequence[str]) -> DictConfig | Exception:
     """The composed config, or what Hydra has against it."""
-    from hydra import compose as hydra_compose
-    from hydra import initialize_config_dir
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
+
+    from evalkit.config.extensions import config_folders
+
+    # A command asks for one config several times, and Hydra takes a fifth of a second. Ours stay as they are;
+    # those of others may be edited beside a notebook.
+    make = _composed.__wrapped__ if config_folders() else _composed
+    try:
+        return copy.deepcopy(make(CONFIGS, tuple(overrides)))
+    except (HydraException, OmegaConfBaseException) as error:
+        return error
+
+
+@lru_cache(maxsize=32)
+def _composed(folder: Path, overrides: tuple[str, ...]) -> DictConfig:
+    from hydra import compose as hydra_compose
+    from hydra import initialize_config_dir
 
     from evalkit.config.search_path import extend_hydra
 
     extend_hydra()
-    try:
-        with initialize_config_dir(str(CONFIGS), version_base=None):
-            return hydra_compose("config", overrides=list(overrides))
-    except (HydraException, OmegaConfBaseException) as error:
-        return error
+    with initialize_config_dir(str(folder), version_base=None):
+        return hydra_compose("config", overrides=list(overrides))
 
 
 def to_dict(config: DictConfig) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Literal
 
 from evalkit.compare.needed import SAMPLE, Needed, needed, size_of
@@ -344,7 +345,9 @@ def sizes(sweep: Sweep) -> dict[str, int | None]:
     return {name: sweep.questions.get(name) or _configured(name) for name in sweep.benchmarks}
 
 
+@cache
 def _configured(name: str) -> int | None:
+    """By evalkit's own config; a report asks for each of its cells."""
     import yaml
 
     path = CONFIGS / "benchmark" / f"{name}.yaml"
