@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 from evalkit.config.overrides import compose, names, normalized, to_dict
 from evalkit.config.settings import run_settings
+from evalkit.files import CONFIGS
 from evalkit.run.runner import check
 from evalkit.schema import UserError
 
@@ -189,3 +193,18 @@ def test_hydras_complaints_say_what_to_do(override: str, says: str) -> None:
         run_settings(["+model=gguf", "model.path=x", "data=sample", override])
     assert says in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_a_composed_config_is_its_callers_own() -> None:
+    first = compose([MODEL, "data=sample"])
+    first.protocol.max_tokens = 3
+    assert compose([MODEL, "data=sample"]).protocol.max_tokens != 3
+
+
+def test_configs_from_outside_are_read_each_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder := tmp_path / "configs/protocol").mkdir(parents=True)
+    monkeypatch.setenv("EVALKIT_PATH", str(tmp_path))
+    written = (CONFIGS / "protocol/greedy.yaml").read_text(encoding="utf-8")
+    for tokens in (5, 6):
+        (folder / "short.yaml").write_text(re.sub(r"(?m)^max_tokens:.*", f"max_tokens: {tokens}", written))
+        assert compose([MODEL, "data=sample", "protocol=short"]).protocol.max_tokens == tokens
