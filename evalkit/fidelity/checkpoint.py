@@ -136,8 +136,8 @@ class ReferenceCheckpoint(ComparedCheckpoint):
         require_one_model(path, self.path, _architecture(theirs), _architecture(ours))
         notes = _tokenizer_notes(self.checkpoint, checkpoint)
         geometry = geometry_of(theirs)
-        trained = geometry.context - _BEYOND if geometry else None
-        check_context(path, trained, longest, context)
+        trained = geometry.context if geometry else None
+        check_context(path, trained, longest, context, _BEYOND)
         return ComparedCheckpoint(checkpoint, self.backend, self.installation, self.ends, notes)
 
 

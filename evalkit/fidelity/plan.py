@@ -246,14 +246,25 @@ def other_vocabulary(path: Path, reference: Path) -> UserError:
     )
 
 
-def check_context(path: Path, trained: int | None, longest: int, context: int | None) -> None:
-    """Raises UserError if `longest` tokens are more than the context, or than the model was trained for."""
+def check_context(
+    path: Path, trained: int | None, longest: int, context: int | None, beyond: int = 0
+) -> None:
+    """See that the longest sequence fits.
+
+    Args:
+        longest: tokens that are fed, at most.
+        beyond: tokens that the engine needs room for beside them.
+
+    Raises:
+        UserError: they are more than the context, or than the model was trained for.
+    """
     if context is not None and context < longest:
         raise UserError(f"context={context}: the longest prompt and answer have {longest} tokens")
-    if trained is not None and trained < longest:
+    if trained is not None and trained < longest + beyond:
+        more = f", and the engine needs {beyond} more" if beyond else ""
         raise UserError(
-            f"{path.name} was trained for {trained} tokens, the longest prompt and answer have {longest}: "
-            "the context is too small"
+            f"{path.name} was trained for {trained} tokens, the longest prompt and answer have {longest}"
+            f"{more}: the context is too small"
         )
 
 

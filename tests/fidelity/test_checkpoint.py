@@ -89,7 +89,12 @@ def test_a_quantized_checkpoint_of_the_same_model_is_compared(
     [
         ({"a": 0, "b": 1}, {"architectures": ["LlamaForCausalLM"]}, 9, "architecture LlamaForCausalLM"),
         ({"a": 1, "b": 0}, {}, 9, "another vocabulary than ours"),
-        ({"a": 0, "b": 1}, {}, 99, "was trained for 98 tokens"),
+        (
+            {"a": 0, "b": 1},
+            {},
+            99,
+            "was trained for 100 tokens, the longest prompt and answer have 99, and the engine needs 2",
+        ),
     ],
 )
 def test_what_cannot_be_compared_is_said_in_one_line(
