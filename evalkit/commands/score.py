@@ -17,7 +17,7 @@ The default rule `financial` is always among them, and so are the judge's verdic
   benchmark.NAME.rule=RULE the rule whose score counts on that benchmark, from now on
   label_defects=FILE       wrong or ambiguous gold labels of your own, beside those that ship
   data.dir=PATH            where the local data is now, if it has moved since the run
-  allow_code=true          run the code in answers to code tasks, in a sandbox without files and network; the
+  allow_code=true          run all code in answers to code tasks, in a sandbox without files and network; the
                            verdicts stay in the run's folder
   published=true           the rows of the published table as well
   json=true                the figures as JSON
@@ -50,7 +50,7 @@ def main(arguments: Sequence[str]) -> int:
         counting = (argument.partition("=")[::2] for argument in given.handed_on)
         finished = with_counting_rules(finished, {key.split(".")[1]: rule for key, rule in counting})
     if given.truth("allow_code"):
-        run_code(finished)
+        run_code(finished, again=True)
     defects = given.text("label_defects") or finished.settings.label_defects
     return conclude(
         finished,

@@ -89,13 +89,19 @@ Verdicts = Mapping[Name, Verdict]
 
 def code_score(answer: Answer, output: Output, gold: CodeGold, verdicts: Verdicts) -> Score:
     """The score of an answer to a code task, from the verdict on it; unscored without one."""
-    found = verdicts.get(answer.name)
-    if found is None or (found.generation, found.gold) != (answer.key, _hash(gold)):
+    found = _of(verdicts, answer, gold)
+    if found is None:
         return CODE_UNSCORED
     code = code_of(output, gold)
     value = None if found.correct is None else float(found.correct)
     text, span = (code.text[:SHOWN_CHARS], code.span) if code else (None, None)
     return Score(text, found.correct, value, found.outcome, found.note, span)
+
+
+def _of(verdicts: Verdicts, answer: Answer, gold: CodeGold) -> Verdict | None:
+    """The verdict on this answer and this gold; None if there is none, or it is on another."""
+    found = verdicts.get(answer.name)
+    return found if found and (found.generation, found.gold) == (answer.key, _hash(gold)) else None
 
 
 def read_verdicts(folder: Path) -> Verdicts:
@@ -119,12 +125,24 @@ def read_verdicts(folder: Path) -> Verdicts:
 _VERDICT = TypeAdapter(Verdict)
 
 
-def judge_code(folder: Path, answers: Iterable[tuple[Answer, Output, CodeGold]]) -> int:
-    """Run the code of a run's answers, and keep the verdicts in its folder; returns how many there are."""
+def judge_code(
+    folder: Path, answers: Iterable[tuple[Answer, Output, CodeGold]], *, again: bool = False
+) -> int:
+    """Run the code of a run's answers, and keep the verdicts in its folder; returns how many there are.
+
+    Args:
+        again: also where there is a verdict already.
+
+    Raises:
+        UserError: the verdicts that are there cannot be read.
+    """
+    known: Verdicts = {} if again else read_verdicts(folder)
     found = []
     for answer, output, gold in answers:
-        correct, outcome, note = verdict(output, gold)
-        found.append(Verdict(*answer.name, answer.key, _hash(gold), correct, outcome, note))
+        made = _of(known, answer, gold)
+        if made is None or made.correct is None:
+            made = Verdict(*answer.name, answer.key, _hash(gold), *verdict(output, gold))
+        found.append(made)
     if found or (folder / VERDICTS).exists():
         lines = (json.dumps(asdict(each), ensure_ascii=False) + "\n" for each in found)
         write_atomically(folder / VERDICTS, "".join(lines))

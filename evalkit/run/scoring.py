@@ -71,10 +71,16 @@ def scored_answers(records: Iterable[Answer], data: Mapping[str, Loaded]) -> Ite
                 yield ScoredAnswer(answer, example, rule(output_of(answer), example.gold) or UNSCORED)
 
 
-def run_code(finished: Finished) -> int:
+def run_code(finished: Finished, *, again: bool = False) -> int:
     """Run the code in a run's answers to code tasks, in the sandbox; returns how many there were.
 
     The verdicts are kept in the run's folder. For those who were asked to: `allow_code=true`.
+
+    Args:
+        again: also where there is a verdict already.
+
+    Raises:
+        UserError: the verdicts that are there cannot be read.
     """
     asked = (
         (answer, output_of(answer), example.gold)
@@ -82,7 +88,7 @@ def run_code(finished: Finished) -> int:
         for answer in answers
         if isinstance(example.gold, CodeGold) and answer.error is None
     )
-    return judge_code(finished.path, asked)
+    return judge_code(finished.path, asked, again=again)
 
 
 def scored_run(finished: Finished, rules: Sequence[str] | None = None) -> Run:

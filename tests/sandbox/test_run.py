@@ -17,7 +17,7 @@ from evalkit.run.code import VERDICTS
 from evalkit.run.folder import run_id
 from evalkit.run.record import RECORD_FILE, load_run
 from evalkit.run.runner import load_data
-from evalkit.schema import CodeGold, Example, Message
+from evalkit.schema import CodeGold, Example, Message, Outcome, Output
 from tests.benchmarks.scene_solutions import SOLUTIONS
 
 EXAMPLES = load_data(run_settings(["+model=smollm2-135m", "benchmark=scenes"]))["scenes"].examples
@@ -123,6 +123,28 @@ def test_a_verdict_is_of_one_answer_and_its_cases(tmp_path: Path, capsys: pytest
     path.write_text("{}\n")
     assert main(["score", str(tmp_path / "run")]) == 2
     assert f"{VERDICTS}: cannot be read: remove it" in capsys.readouterr().err
+
+
+@linux
+def test_the_same_run_again_runs_what_has_no_verdict(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = [*outputs(tmp_path), "allow_code=true"]
+    assert main(words) == 0
+    path = tmp_path / "run" / VERDICTS
+    kept = path.read_text("utf-8")
+    first, *rest = kept.splitlines(keepends=True)
+    path.write_text("".join([json.dumps(json.loads(first) | {"generation": "another"}) + "\n", *rest]))
+    ran, real = [], code_module.verdict
+
+    def counted(output: Output, gold: CodeGold) -> tuple[bool | None, Outcome, str]:
+        ran.append(gold.name)
+        return real(output, gold)
+
+    monkeypatch.setattr(code_module, "verdict", counted)
+    assert main(words) == 0
+    assert len(ran) == 1
+    assert path.read_text("utf-8") == kept
+    assert main(["score", str(tmp_path / "run"), "allow_code=true"]) == 0
+    assert len(ran) == 16
 
 
 def test_where_there_is_no_sandbox_the_reason_is_said(
