@@ -540,8 +540,8 @@ def run_settings(overrides: Sequence[str]) -> RunSettings:
 def model_runs(names: Iterable[str]) -> dict[str, RunSettings]:
     """What `run_settings(["model=NAME", "data=sample"])` gives for evalkit's own models, by name.
 
-    Hydra takes a fifth of a second for one. Their configs say no more than a model and its backend, so each
-    backend is composed once and every other model is put into that.
+    Hydra takes a fifth of a second for one. A config that says no more than a model and its backend is put
+    into what was composed for another one of that backend.
 
     Raises:
         UserError: a model lacks a value that only the user can give.
@@ -554,10 +554,14 @@ def model_runs(names: Iterable[str]) -> dict[str, RunSettings]:
     composed: dict[str, dict[str, Any]] = {}
     found = {}
     for name in names:
-        model = OmegaConf.load(CONFIGS / "model" / f"{name}.yaml")
-        assert isinstance(model, DictConfig)
+        text = (CONFIGS / "model" / f"{name}.yaml").read_text(encoding="utf-8")
+        model = OmegaConf.create(text)
+        whole = ["model=" + name, "data=sample"]
+        if not text.startswith("# @package model\n") or not isinstance(model, DictConfig):
+            found[name] = run_settings(whole)
+            continue
         backend = str(model.pop("defaults", None))
         if backend not in composed:
-            composed[backend] = to_dict(compose([f"model={name}", "data=sample"]))
+            composed[backend] = to_dict(compose(whole))
         found[name] = read_run({**composed[backend], "model": to_dict(model)})
     return found
