@@ -116,8 +116,26 @@ def build(
                 f"{target} is not in {FILE}, so evalkit did not build it: move it, or give another OUT_DIR"
             )
         binary = find_quantizer(quantizer)
+        _check_rows(given.header, recipe)
         require_space(estimate_bytes(given.header, recipe), out_dir, target.name, "OUT_DIR")
         return _build(given, recipe, target, binary)
+
+
+def _check_rows(source: GGUFHeader, recipe: Recipe) -> None:
+    """See that rows fit the types that the recipe names.
+
+    For those llama.cpp falls back to no other type: it writes past its buffer, and may say so or be ended.
+
+    Raises:
+        QuantizeFailed: they do not.
+    """
+    for tensor in source.tensors:
+        asked, row = recipe.asked(tensor.name), tensor.shape[0] if tensor.shape else 1
+        if asked and row % block(asked)[0]:
+            raise QuantizeFailed(
+                f"{tensor.name} cannot be {asked}: its rows of {row} weights are not in blocks of "
+                f"{block(asked)[0]}; leave that out of recipe {recipe.name}"
+            )
 
 
 def _still_good(known: LadderFile, given: Source, recipe: Recipe) -> bool:
