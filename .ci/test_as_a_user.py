@@ -8,7 +8,6 @@ import re
 import subprocess
 import sys
 import venv
-from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -24,23 +23,16 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 DATA = os.environ.get("EVALKIT_DATA_DIR")
 
 
-def shell(*command: str, cwd: Path, env: Mapping[str, str] | None = None) -> str:
+def shell(*command: str, cwd: Path) -> str:
     done = subprocess.run(
-        command,
-        cwd=cwd,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=1200,
-        check=False,
-        env={**os.environ, **(env or {})},
+        command, cwd=cwd, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=1200, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
 
-def evalkit(*arguments: str, cwd: Path, env: Mapping[str, str] | None = None) -> str:
-    return shell(sys.executable, "-m", "evalkit", *arguments, cwd=cwd, env=env)
+def evalkit(*arguments: str, cwd: Path) -> str:
+    return shell(sys.executable, "-m", "evalkit", *arguments, cwd=cwd)
 
 
 def test_make_run_ends_with_the_table_of_a_real_model() -> None:
@@ -115,16 +107,18 @@ def test_the_bench_command_prints_its_ratios(tmp_path: Path) -> None:
     assert float(re.findall(r"prompt tokens (\d+\.\d+)", shown)[-1]) > 1.0
 
 
-def test_a_ladder_is_built_swept_and_recommended_from(tmp_path: Path) -> None:
+def test_a_ladder_is_built_swept_and_recommended_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     # Other tests build ladders at the same time.
     (cache := tmp_path / "cache").mkdir()
     (fetched := cache_dir() / "pypi").mkdir(parents=True, exist_ok=True)
     (cache / "pypi").symlink_to(fetched)
+    monkeypatch.setenv("EVALKIT_CACHE", str(cache))
     shown = evalkit(
         *("sweep", "+sweep=smollm2-ladder", "data=sample", "benchmark=[ant_finance,tfns]", "limit=3"),
         *("sweep.recipes=[iq3_xs,q4_0,q8_0]", "protocol.max_tokens=16", "sweep.delete_weights=true"),
         cwd=tmp_path,
-        env={"EVALKIT_CACHE": str(cache)},
     )
     assert "the reference" in shown
     (sweep,) = tmp_path.glob("results/sweeps/smollm2-ladder/*/sweep.json")

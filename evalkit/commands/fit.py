@@ -111,11 +111,9 @@ def _own(files: Sequence[str], context: int, slots: int, memory: int) -> Iterato
 
 def _known(context: int, slots: int, memory: int) -> Iterator[Candidate]:
     """The models with a config that says what their files take."""
-    from evalkit.commands.models import WAYS
-    from evalkit.config.overrides import own_names
-    from evalkit.config.settings import model_runs
+    from evalkit.commands.models import own_models
 
-    for settings in model_runs(name for name in own_names("model") if name not in WAYS).values():
+    for settings in own_models().values():
         found = _of_config(settings, context, slots, memory)
         if found is not None:
             yield found

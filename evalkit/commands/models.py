@@ -20,7 +20,7 @@ for eight requests of 8,192 tokens at a time, and GPUs that have it.
 """
 
 # Whatever the user gives: no model of ours, but a way to run one.
-WAYS = {
+_WAYS = {
     "gguf": (
         "evalkit run FILE.gguf",
         "a GGUF file of yours, also hf:OWNER/REPO/FILE and https://.../FILE.gguf",
@@ -36,8 +36,6 @@ _CONTEXT, _SLOTS = 8192, 4
 def main(arguments: Sequence[str]) -> int:
     from evalkit.config.extensions import listed
     from evalkit.config.options import read_arguments
-    from evalkit.config.overrides import own_names
-    from evalkit.config.settings import model_runs
     from evalkit.schema import UserError
     from evalkit.text import output_console, printable, show_names, write_json
 
@@ -45,7 +43,7 @@ def main(arguments: Sequence[str]) -> int:
     if given.places:
         raise UserError(f"models takes no arguments but json=true, got {printable(given.places[0])!r}")
     as_json = given.truth("json")
-    found = model_runs(name for name in own_names("model") if name not in WAYS)
+    found = own_models()
     if as_json:
         write_json([_line(name, run) for name, run in found.items()])
         return 0
@@ -57,7 +55,7 @@ def main(arguments: Sequence[str]) -> int:
     if added := listed("model"):
         show_names(console, "From your folders and packages", ("name", "title", "from"), added)
         console.print()
-    ways = [(name, *what) for name, what in WAYS.items()]
+    ways = [(name, *what) for name, what in _WAYS.items()]
     show_names(console, "Anything else", ("name", "command", "what"), ways)
     console.print()
     closed = [(name, run.model.title) for name, run in found.items() if run.model.published_only]
@@ -65,6 +63,14 @@ def main(arguments: Sequence[str]) -> int:
         console, "In the published table only: the weights were not released", ("name", "title"), closed
     )
     return 0
+
+
+def own_models() -> dict[str, RunSettings]:
+    """A run of each model by name, without the ways to run one of the user's."""
+    from evalkit.config.overrides import own_names
+    from evalkit.config.settings import model_runs
+
+    return model_runs(name for name in own_names("model") if name not in _WAYS)
 
 
 @dataclass(frozen=True, slots=True)

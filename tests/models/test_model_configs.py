@@ -8,8 +8,8 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
-from evalkit.commands.models import WAYS
-from evalkit.config.settings import model_runs, run_settings
+from evalkit.commands.models import own_models
+from evalkit.config.settings import run_settings
 from evalkit.files import CONFIGS, PUBLISHED
 
 NAMES = sorted(file.stem for file in (CONFIGS / "model").glob("*.yaml"))
@@ -48,8 +48,9 @@ def test_composes_with_the_common_keys(name: str) -> None:
 
 
 def test_all_at_once_are_what_each_is_alone() -> None:
-    named = [name for name in NAMES if name not in WAYS]
-    assert model_runs(named) == {name: run_settings([f"model={name}", "data=sample"]) for name in named}
+    found = own_models()
+    assert found.keys() == set(NAMES) - {"gguf", "endpoint", "replay"}
+    assert found == {name: run_settings([f"model={name}", "data=sample"]) for name in found}
 
 
 def test_backends() -> None:

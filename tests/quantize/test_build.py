@@ -176,8 +176,12 @@ def test_a_disk_that_fills_up(card: dict[str, Recipe], small: Path, tmp_path: Pa
 
 def test_a_model_that_llama_cpp_does_not_know(card: dict[str, Recipe], tmp_path: Path) -> None:
     source = write_model(tmp_path / "odd.gguf", architecture="nosucharch")
-    with pytest.raises(QuantizeFailed, match="unknown model architecture: 'nosucharch'"):
+    with pytest.raises(
+        QuantizeFailed, match=r"exit code 1: .*unknown model architecture: 'nosucharch'"
+    ) as caught:
         make(source, tmp_path / "out", card["q8_0"])
+    assert "(log: " in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 def write_imatrix(path: Path, source: Path) -> Path:
