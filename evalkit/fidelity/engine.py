@@ -25,6 +25,7 @@ import psutil
 from evalkit.children.arrays import Broken, Content, read, write
 from evalkit.engines.llama_cpp import llama_environment
 from evalkit.engines.process import first_error
+from evalkit.files import install_extra
 from evalkit.schema import EngineUnusable, UserError
 from evalkit.spawn import child_command, child_environment, usable_cores
 from evalkit.text import file_size, printable
@@ -206,7 +207,7 @@ def require_library() -> str:
         UserError: it is not installed.
     """
     if importlib.util.find_spec("llama_cpp") is None:
-        raise UserError("fidelity needs llama.cpp's library: pip install 'evalkit[quantize,gguf]'")
+        raise UserError(f"fidelity needs llama.cpp's library: {install_extra('quantize,gguf')}")
     return f"llama-cpp-python {importlib.metadata.version('llama-cpp-python')}"
 
 

@@ -112,7 +112,7 @@ def test_commands_that_can_run_here_run(
         words += ["repeats=100"]
     if module == "evalkit" and words[0] in ("fidelity", "loglikelihood", "perplexity"):
         if not QUANTIZER:
-            pytest.skip("needs llama.cpp's library: pip install 'evalkit[quantize]'")
+            pytest.skip("needs llama.cpp's library: pip install 'evalkit-finance[quantize]'")
         few = ["limit=1", "benchmark=[tfns]"]
         words += ["chunks=1", "context=32"] if words[0] == "perplexity" else few
     if words[0] == "overlap":

@@ -432,7 +432,7 @@ def test_without_the_extra(
     monkeypatch.setattr(
         importlib.util, "find_spec", lambda name, *more: None if name == "llama_cpp" else find(name, *more)
     )
-    assert "pip install 'evalkit[quantize,gguf]'" in _refused(capsys, str(reference_run), str(small))
+    assert "pip install -e '.[quantize,gguf]'" in _refused(capsys, str(reference_run), str(small))
 
 
 def test_yes_no_questions_are_scored_apart(tmp_path: Path, reference_run: Path, small: Path) -> None:
